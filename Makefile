@@ -1,0 +1,2 @@
+build:
+	cmake -S . -B build -G Ninja >/dev/null && cmake --build build
