@@ -47,11 +47,13 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
     return std::nullopt;
 }
 
-bool IpAddress::is_v4() const { return std::equal(mapped_prefix.begin(), mapped_prefix.end(), bytes_.begin()); }
+bool IpAddress::is_v4() const {
+    return std::equal(mapped_prefix.begin(), mapped_prefix.end(), bytes_.begin());
+}
 
 std::uint32_t IpAddress::v4_host_order() const {
-    return std::uint32_t{bytes_[12]} << 24 | std::uint32_t{bytes_[13]} << 16 | std::uint32_t{bytes_[14]} << 8 |
-           bytes_[15];
+    return std::uint32_t{bytes_[12]} << 24 | std::uint32_t{bytes_[13]} << 16 |
+           std::uint32_t{bytes_[14]} << 8 | bytes_[15];
 }
 
 bool IpAddress::is_unspecified() const {
@@ -61,7 +63,8 @@ bool IpAddress::is_unspecified() const {
 
 bool IpAddress::is_loopback() const {
     if (is_v4()) return bytes_[12] == 127;
-    return bytes_[15] == 1 && std::all_of(bytes_.begin(), bytes_.begin() + 15, [](std::uint8_t b) { return b == 0; });
+    return bytes_[15] == 1 &&
+           std::all_of(bytes_.begin(), bytes_.begin() + 15, [](std::uint8_t b) { return b == 0; });
 }
 
 bool IpAddress::is_link_local() const {

@@ -14,8 +14,8 @@
 
 namespace hawser::net {
 
-// An IPv4 or IPv6 address. 16 bytes, IPv4 kept as ::ffff:a.b.c.d (RFC 4291 §2.5.5.2), so that one table serves
-// both families; an IPv4-mapped IPv6 address therefore *is* the IPv4 address.
+// An IPv4 or IPv6 address. 16 bytes, IPv4 kept as ::ffff:a.b.c.d (RFC 4291 §2.5.5.2), so that one table
+// serves both families; an IPv4-mapped IPv6 address therefore *is* the IPv4 address.
 class IpAddress {
   public:
     IpAddress() = default;  // ::

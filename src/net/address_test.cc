@@ -7,9 +7,11 @@ namespace hawser::net {
 namespace {
 
 TEST(IpAddress, reads_what_inet_pton_reads_and_prints_it_in_canonical_form) {
-    const std::pair<const char*, const char*> rows[] = {
-        {"192.168.0.150", "192.168.0.150"}, {"::", "::"},          {"2001:DB8:0:0::1", "2001:db8::1"},
-        {"::ffff:10.0.0.1", "10.0.0.1"},    {"fe80::1", "fe80::1"}};
+    const std::pair<const char*, const char*> rows[] = {{"192.168.0.150", "192.168.0.150"},
+                                                        {"::", "::"},
+                                                        {"2001:DB8:0:0::1", "2001:db8::1"},
+                                                        {"::ffff:10.0.0.1", "10.0.0.1"},
+                                                        {"fe80::1", "fe80::1"}};
     for (const auto& [in, out] : rows) {
         const auto ip = IpAddress::parse(in);
         ASSERT_TRUE(ip) << in;
@@ -18,7 +20,8 @@ TEST(IpAddress, reads_what_inet_pton_reads_and_prints_it_in_canonical_form) {
 }
 
 TEST(IpAddress, refuses_what_is_not_an_address) {
-    for (const char* in : {"", "1.2.3", "1.2.3.4.5", "01.2.3.4", "256.1.1.1", "1.2.3.4/8", "::g", "[::1]", "localhost"})
+    for (const char* in :
+         {"", "1.2.3", "1.2.3.4.5", "01.2.3.4", "256.1.1.1", "1.2.3.4/8", "::g", "[::1]", "localhost"})
         EXPECT_FALSE(IpAddress::parse(in)) << in;
     EXPECT_FALSE(IpAddress::parse(std::string_view("1.2.3.4\0", 8)));
 }
@@ -38,7 +41,8 @@ TEST(IpAddress, knows_its_kind) {
 TEST(SocketAddress, needs_brackets_around_ipv6_and_only_there) {
     EXPECT_EQ(SocketAddress::parse("10.0.0.1:80")->text(), "10.0.0.1:80");
     EXPECT_EQ(SocketAddress::parse("[::1]:80")->text(), "[::1]:80");
-    for (const char* in : {"::1:80", "[10.0.0.1]:80", "10.0.0.1", "10.0.0.1:", "10.0.0.1:65536", ":80", "10.0.0.1:-1"})
+    for (const char* in :
+         {"::1:80", "[10.0.0.1]:80", "10.0.0.1", "10.0.0.1:", "10.0.0.1:65536", ":80", "10.0.0.1:-1"})
         EXPECT_FALSE(SocketAddress::parse(in)) << in;
 }
 

@@ -8,9 +8,12 @@ namespace hawser::net {
 
 std::string_view to_string(Party party) {
     switch (party) {
-        case Party::client: return "client";
-        case Party::endpoint: return "endpoint";
-        case Party::ourselves: return "hawser";
+        case Party::client:
+            return "client";
+        case Party::endpoint:
+            return "endpoint";
+        case Party::ourselves:
+            return "hawser";
     }
     return "?";
 }

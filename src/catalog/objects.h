@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The Kubernetes objects that hawser reads, with the API's field names (k8s.io/api core/v1, discovery/v1,
+// networking/v1), described for the generic decoder (Boost.Describe). Fields that hawser does not use are not
+// here; the decoder tolerates them if the API knows them.
+
+#include <boost/describe.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "catalog/diagnostic.h"
+#include "catalog/http.h"
+#include "net/address.h"
+
+namespace hawser::catalog {
+
+enum class Protocol : std::uint8_t { tcp, udp, sctp };
+std::string_view to_string(Protocol protocol);  // "TCP", "UDP", "SCTP"
+
+using StringMap = std::map<std::string, std::string>;
+
+struct IntOrString {
+    std::variant<std::int32_t, std::string> value = 0;
+    bool operator==(const IntOrString&) const = default;
+};
+
+struct ObjectMeta {
+    std::string name;
+    std::string namespace_ = "default";  // metadata.namespace
+    StringMap labels;
+    StringMap annotations;
+    std::string creationTimestamp;  // RFC 3339, "" when the manifest has none
+    std::string deletionTimestamp;
+    bool operator==(const ObjectMeta&) const = default;
+    [[nodiscard]] std::string key() const { return namespace_ + "/" + name; }
+};
+
+// ---- core/v1 Service ----
+enum class ServiceType : std::uint8_t { ClusterIP, NodePort, LoadBalancer, ExternalName };
+enum class SessionAffinity : std::uint8_t { None, ClientIP };
+enum class TrafficPolicy : std::uint8_t { Cluster, Local };
+
+struct ServicePort {
+    std::string name;
+    std::string protocol = "TCP";
+    std::optional<std::string> appProtocol;
+    std::int32_t port = 0;
+    std::optional<IntOrString> targetPort;
+    std::int32_t nodePort = 0;  // 0 = to be allocated, or none
+    bool operator==(const ServicePort&) const = default;
+};
+struct ClientIPConfig {
+    std::optional<std::int32_t> timeoutSeconds;
+    bool operator==(const ClientIPConfig&) const = default;
+};
+struct SessionAffinityConfig {
+    std::optional<ClientIPConfig> clientIP;
+    bool operator==(const SessionAffinityConfig&) const = default;
+};
+struct LoadBalancerIngress {
+    std::string ip;
+    std::string hostname;
+    std::optional<std::string> ipMode;
+    bool operator==(const LoadBalancerIngress&) const = default;
+};
+struct LoadBalancerStatus {
+    std::vector<LoadBalancerIngress> ingress;
+    bool operator==(const LoadBalancerStatus&) const = default;
+};
+struct ServiceStatus {
+    LoadBalancerStatus loadBalancer;
+    bool operator==(const ServiceStatus&) const = default;
+};
+struct ServiceSpec {
+    std::string type = "ClusterIP";
+    std::vector<ServicePort> ports;
+    StringMap selector;
+    std::string clusterIP;  // "" = to be allocated; "None" = headless
+    std::vector<std::string> clusterIPs;
+    std::vector<std::string> externalIPs;
+    std::string externalName;
+    std::string sessionAffinity = "None";
+    std::optional<SessionAffinityConfig> sessionAffinityConfig;
+    std::optional<std::string> externalTrafficPolicy;
+    std::optional<std::string> internalTrafficPolicy;
+    std::optional<std::string> ipFamilyPolicy;
+    std::vector<std::string> ipFamilies;
+    std::string loadBalancerIP;
+    std::vector<std::string> loadBalancerSourceRanges;
+    std::optional<std::string> loadBalancerClass;
+    std::optional<bool> allocateLoadBalancerNodePorts;
+    std::optional<std::int32_t> healthCheckNodePort;
+    std::optional<bool> publishNotReadyAddresses;
+    std::optional<std::string> trafficDistribution;
+    bool operator==(const ServiceSpec&) const = default;
+};
+struct Service {
+    ObjectMeta metadata;
+    ServiceSpec spec;
+    ServiceStatus status;
+    bool operator==(const Service&) const = default;
+};
+
+// ---- discovery/v1 EndpointSlice ----
+struct EndpointConditions {
+    std::optional<bool> ready, serving, terminating;  // nil rules: E-04
+    bool operator==(const EndpointConditions&) const = default;
+};
+struct ObjectReference {
+    std::string kind, name, namespace_;
+    bool operator==(const ObjectReference&) const = default;
+};
+struct ForZone {
+    std::string name;
+    bool operator==(const ForZone&) const = default;
+};
+struct ForNode {
+    std::string name;
+    bool operator==(const ForNode&) const = default;
+};
+struct EndpointHints {
+    std::vector<ForZone> forZones;
+    std::vector<ForNode> forNodes;
+    bool operator==(const EndpointHints&) const = default;
+};
+struct SliceEndpoint {
+    std::vector<std::string> addresses;
+    EndpointConditions conditions;
+    std::string hostname;
+    std::optional<ObjectReference> targetRef;
+    std::string nodeName;
+    std::string zone;
+    std::optional<EndpointHints> hints;
+    bool operator==(const SliceEndpoint&) const = default;
+};
+struct SlicePort {
+    std::optional<std::string> name;
+    std::string protocol = "TCP";
+    std::optional<std::int32_t> port;
+    std::optional<std::string> appProtocol;
+    bool operator==(const SlicePort&) const = default;
+};
+struct EndpointSlice {
+    ObjectMeta metadata;
+    std::string addressType = "IPv4";
+    std::vector<SliceEndpoint> endpoints;
+    std::vector<SlicePort> ports;
+    bool operator==(const EndpointSlice&) const = default;
+};
+
+// ---- core/v1 Endpoints (deprecated, still written by hand) ----
+struct EndpointAddress {
+    std::string ip, hostname, nodeName;
+    std::optional<ObjectReference> targetRef;
+    bool operator==(const EndpointAddress&) const = default;
+};
+struct EndpointPort {
+    std::string name;
+    std::int32_t port = 0;
+    std::string protocol = "TCP";
+    std::optional<std::string> appProtocol;
+    bool operator==(const EndpointPort&) const = default;
+};
+struct EndpointSubset {
+    std::vector<EndpointAddress> addresses, notReadyAddresses;
+    std::vector<EndpointPort> ports;
+    bool operator==(const EndpointSubset&) const = default;
+};
+struct Endpoints {
+    ObjectMeta metadata;
+    std::vector<EndpointSubset> subsets;
+    bool operator==(const Endpoints&) const = default;
+};
+
+// ---- core/v1 Pod, Node, Secret ----
+struct ContainerPort {
+    std::string name;
+    std::int32_t containerPort = 0;
+    std::string protocol = "TCP";
+    bool operator==(const ContainerPort&) const = default;
+};
+struct Container {
+    std::string name;
+    std::vector<ContainerPort> ports;
+    bool operator==(const Container&) const = default;
+};
+struct PodSpec {
+    std::vector<Container> containers;
+    std::string nodeName;
+    bool hostNetwork = false;
+    bool operator==(const PodSpec&) const = default;
+};
+struct Condition {
+    std::string type, status;
+    bool operator==(const Condition&) const = default;
+};
+struct PodIP {
+    std::string ip;
+    bool operator==(const PodIP&) const = default;
+};
+struct PodStatus {
+    std::string phase;
+    std::string podIP;
+    std::vector<PodIP> podIPs;
+    std::vector<Condition> conditions;
+    bool operator==(const PodStatus&) const = default;
+};
+struct Pod {
+    ObjectMeta metadata;
+    PodSpec spec;
+    PodStatus status;
+    bool operator==(const Pod&) const = default;
+};
+struct NodeAddress {
+    std::string type, address;
+    bool operator==(const NodeAddress&) const = default;
+};
+struct NodeStatus {
+    std::vector<NodeAddress> addresses;
+    std::vector<Condition> conditions;
+    bool operator==(const NodeStatus&) const = default;
+};
+struct NodeSpec {
+    std::string podCIDR;
+    std::vector<std::string> podCIDRs;
+    bool unschedulable = false;
+    bool operator==(const NodeSpec&) const = default;
+};
+struct Node {
+    ObjectMeta metadata;
+    NodeSpec spec;
+    NodeStatus status;
+    bool operator==(const Node&) const = default;
+};
+struct Secret {
+    ObjectMeta metadata;
+    std::string type = "Opaque";
+    StringMap data;  // base64, as in the manifest; checked
+    StringMap stringData;
+    bool operator==(const Secret&) const = default;
+};
+
+// ---- networking/v1 Ingress, IngressClass ----
+struct ServiceBackendPort {
+    std::string name;
+    std::int32_t number = 0;
+    bool operator==(const ServiceBackendPort&) const = default;
+};
+struct IngressServiceBackend {
+    std::string name;
+    ServiceBackendPort port;
+    bool operator==(const IngressServiceBackend&) const = default;
+};
+struct IngressBackend {
+    std::optional<IngressServiceBackend> service;
+    bool operator==(const IngressBackend&) const = default;
+};
+struct HTTPIngressPath {
+    std::string path;
+    std::string pathType;
+    IngressBackend backend;
+    bool operator==(const HTTPIngressPath&) const = default;
+};
+struct HTTPIngressRuleValue {
+    std::vector<HTTPIngressPath> paths;
+    bool operator==(const HTTPIngressRuleValue&) const = default;
+};
+struct IngressRule {
+    std::string host;
+    std::optional<HTTPIngressRuleValue> http;
+    bool operator==(const IngressRule&) const = default;
+};
+struct IngressTLS {
+    std::vector<std::string> hosts;
+    std::string secretName;
+    bool operator==(const IngressTLS&) const = default;
+};
+struct IngressSpec {
+    std::optional<std::string> ingressClassName;
+    std::optional<IngressBackend> defaultBackend;
+    std::vector<IngressTLS> tls;
+    std::vector<IngressRule> rules;
+    bool operator==(const IngressSpec&) const = default;
+};
+struct Ingress {
+    ObjectMeta metadata;
+    IngressSpec spec;
+    bool operator==(const Ingress&) const = default;
+};
+struct IngressClassSpec {
+    std::string controller;
+    bool operator==(const IngressClassSpec&) const = default;
+};
+struct IngressClass {
+    ObjectMeta metadata;
+    IngressClassSpec spec;
+    bool operator==(const IngressClass&) const = default;
+};
+
+// One object with the place where it was read.
+template <class T>
+struct Sourced {
+    T object;
+    Position position;
+};
+
+// All that the sources produced together: the input of the build (build.h).
+struct Objects {
+    std::vector<Sourced<Service>> services;
+    std::vector<Sourced<EndpointSlice>> slices;
+    std::vector<Sourced<Endpoints>> endpoints;
+    std::vector<Sourced<Pod>> pods;
+    std::vector<Sourced<Node>> nodes;
+    std::vector<Sourced<Secret>> secrets;
+    std::vector<Sourced<Ingress>> ingresses;
+    std::vector<Sourced<IngressClass>> ingress_classes;
+    std::vector<http::Listener> listeners;  // from nginx.conf
+};
+
+}  // namespace hawser::catalog
