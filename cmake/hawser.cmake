@@ -7,6 +7,7 @@ if(CCACHE)
 endif()
 
 find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
 find_package(Boost 1.81 REQUIRED)
 if(HAWSER_TESTS)
   enable_testing()

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "net/address.h"
+#include "net/error.h"
+#include "net/fd.h"
+
+namespace hawser::net {
+
+struct ListenOptions {
+    int backlog = 511;
+    bool udp = false;
+    // Accept only from these (S-17): packets of others are dropped before the handshake, without an answer.
+    // Empty = from everybody.
+    std::vector<Cidr> source_ranges;
+    bool drop_everything = false;  // P-03: the port is taken and stays silent
+    bool defer_accept =
+        false;  // TCP_DEFER_ACCEPT: wake up when the first bytes are there (client speaks first)
+};
+
+// `count` non-blocking sockets bound to one address with SO_REUSEPORT: one for each worker. An address that
+// is not on this machine (yet) is bound all the same (IP_FREEBIND, S-08). IPv6 sockets are v6only.
+Result<std::vector<Fd>> open_listeners(const SocketAddress& address, unsigned count,
+                                       const ListenOptions& options);
+
+// Addresses on this machine's interfaces, loopback included.
+Result<std::vector<IpAddress>> interface_addresses();
+
+}  // namespace hawser::net
