@@ -15,9 +15,9 @@ struct ServeOptions {
 //   /echo             each message comes back as it is
 //   /sink             each message of the client is answered by an empty one when it is whole
 //   /source?size=N    messages of N bytes, as fast as they are taken
-// with `verify` in the query of /sink, a message that is not on the MessageTape ends the tunnel with Close
-// 1007. Pings are answered, a Close is answered and the connection closed, as the server's part is (RFC 6455
-// section 7.1.1). Prints one JSON line with the port once it listens. Runs until `stop`; throws
+// with `verify` in the query of /sink, a message that is not the MessageTape's number 0 ends the tunnel with
+// Close 1007. Pings are answered, a Close is answered and the connection closed, as the server's part is (RFC
+// 6455 section 7.1.1). Prints one JSON line with the port once it listens. Runs until `stop`; throws
 // std::system_error when it cannot listen.
 void serve(const ServeOptions& options, const std::atomic<bool>& stop);
 

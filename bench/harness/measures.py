@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which loads are run against whom, how often, and what is kept of them."""
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+
+from . import accounting
+
+DIRECT = "routing"  # the baseline: client to pod without a proxy
+
+
+@dataclass
+class Plan:
+    """How much is measured. Seconds are per load; every load is run `rounds` times, the proxies in turn."""
+
+    rounds: int = 3
+    echo_seconds: float = 2.0
+    bulk_seconds: float = 1.5
+    handshake_seconds: float = 2.0
+    warmup: float = 0.3
+    echo_cases: list = field(default_factory=lambda: [(n, s) for n in (1, 64, 2000) for s in (64, 1024)])
+    bulk_cases: list = field(default_factory=lambda: [(n, d, s) for n, s in ((1, 1 << 20), (16, 65536))
+                                                     for d in ("up", "down")])
+    bulk_variants: bool = True
+    idle_tunnels: int = 8000
+    idle_rounds: int = 3
+
+    @staticmethod
+    def quick():
+        return Plan(echo_seconds=0.7, bulk_seconds=0.5, handshake_seconds=0.7, warmup=0.1,
+                    echo_cases=[(1, 64), (64, 64), (64, 1024), (2000, 64)], bulk_variants=False,
+                    idle_tunnels=2000, idle_rounds=1)
+
+
+@dataclass
+class Row:
+    """One measure of all peers: peer name -> the values of its rounds."""
+
+    group: str   # a key of table.GROUPS
+    case: str
+    unit: str
+    more_is_better: bool
+    values: dict = field(default_factory=dict)
+    ranked: bool = True  # whether a ratio is made of it
+
+    def add(self, peer, value):
+        if value is not None:
+            self.values.setdefault(peer, []).append(value)
+
+    def median(self, peer):
+        return statistics.median(self.values[peer]) if self.values.get(peer) else None
+
+    def spread(self, peer):
+        """(largest - smallest) / median over the rounds."""
+        values = self.values.get(peer)
+        middle = self.median(peer)
+        return (max(values) - min(values)) / middle if values and middle else None
+
+
+class Measurement:
+    """Runs a plan. `peers` are started proxies; one that fails is named in `failures` and its value stays away."""
+
+    def __init__(self, plan, generator, peers, progress=sys.stderr):
+        self._plan = plan
+        self._generator = generator
+        self._peers = peers
+        self._progress = progress
+        self.rows = []
+        self.failures = []
+
+    def run(self, only):
+        """`only`: which of echo, bulk, handshakes, idle."""
+        self._verify()
+        for connections, size in self._plan.echo_cases if "echo" in only else []:
+            self._echo(connections, size)
+        for connections, direction, size in self._plan.bulk_cases if "bulk" in only else []:
+            self._bulk(connections, direction, size)
+        if "handshakes" in only:
+            self._handshakes()
+        if "idle" in only:
+            self._idle()
+
+    def _say(self, text):
+        print(text, file=self._progress, flush=True)
+
+    def _row(self, *arguments, **options):
+        row = Row(*arguments, **options)
+        self.rows.append(row)
+        return row
+
+    def _contenders(self, bulk=False):
+        """(name, target, peer) of the baseline and of each peer that takes part, in the order of the round."""
+        yield DIRECT, self._generator.pod, None
+        for peer in self._peers:
+            if bulk or not peer.bulk_only:
+                yield peer.name, peer.target, peer
+
+    def _load(self, name, peer, mode, target, **options):
+        """(report, CPU seconds of the proxy while it was measured), or (None, None) when it failed."""
+        cpu = {}
+
+        def on_event(event):
+            if peer is not None:
+                cpu[event] = accounting.cpu_seconds(peer.pid)
+
+        report = self._generator.load(mode, target, on_event, warmup=self._plan.warmup, **options)
+        if report["errors"]:
+            self._fail(name, mode, options, report["errors"])
+            return None, None
+        used = cpu["end"] - cpu["begin"] if peer is not None else None
+        return report, used
+
+    def _fail(self, name, mode, options, errors):
+        what = ", ".join(f"{text} (x{count})" for text, count in errors.items())
+        text = f"{name}: {mode} {options.get('connections')} x {options.get('size')}: {what}"
+        self.failures.append(text)
+        self._say("  FAILED " + text)
+
+    def _verify(self):
+        """Every byte through every proxy once, in each direction, before anything is timed."""
+        self._say("verifying")
+        for name, target, peer in list(self._contenders(bulk=self._plan.bulk_variants)):
+            for mode, connections, size in (("echo", 8, 1000), ("echo", 2, 300_000), ("up", 2, 1 << 20),
+                                            ("down", 2, 1 << 20)):
+                self._load(name, peer, mode, target, connections=connections, size=size, seconds=0.2, verify=True)
+
+    def _echo(self, connections, size):
+        case = f"{connections:,} tunnel{'s' if connections > 1 else ''}, {_bytes(size)}"
+        rate = self._row("echo", case, "round trips/s", True)
+        latency = {q: self._row("latency", f"{case}, {q}", "µs", False) for q in ("p50", "p99", "p99.9")}
+        cpu = self._row("cpu", case, "CPU ms per 1,000 messages", False)
+        for number in range(self._plan.rounds):
+            self._say(f"echo {case}, round {number + 1}")
+            for name, target, peer in self._contenders():
+                report, used = self._load(name, peer, "echo", target, connections=connections, size=size,
+                                          seconds=self._plan.echo_seconds)
+                if report is None:
+                    continue
+                rate.add(name, report["messages_per_second"])
+                for q, row in latency.items():
+                    row.add(name, report["latency_us"][q])
+                if used is not None and report["messages"]:
+                    cpu.add(name, used * 1e6 / report["messages"])
+
+    def _bulk(self, connections, direction, size):
+        arrow = "client to pod" if direction == "up" else "pod to client"
+        case = f"{connections} tunnel{'s' if connections > 1 else ''}, {arrow}, {_bytes(size)}"
+        rate = self._row("bulk", case, "MB/s", True)
+        cpu = self._row("bulk cpu", case, "CPU ms per MB", False)
+        for number in range(self._plan.rounds):
+            self._say(f"bulk {case}, round {number + 1}")
+            for name, target, peer in self._contenders(bulk=self._plan.bulk_variants):
+                report, used = self._load(name, peer, direction, target, connections=connections, size=size,
+                                          seconds=self._plan.bulk_seconds)
+                if report is None:
+                    continue
+                rate.add(name, report["megabytes_per_second"])
+                if used is not None and report["bytes"]:
+                    cpu.add(name, used * 1e9 / report["bytes"])
+
+    def _handshakes(self):
+        rate = self._row("handshakes", "64 at once", "handshakes/s", True)
+        latency = {q: self._row("handshakes", f"64 at once, {q}", "µs", False) for q in ("p50", "p99")}
+        cpu = self._row("handshakes", "64 at once, CPU", "CPU ms per 1,000", False)
+        for number in range(self._plan.rounds):
+            self._say(f"handshakes, round {number + 1}")
+            for name, target, peer in self._contenders():
+                report, used = self._load(name, peer, "handshake", target, connections=64, size=64,
+                                          seconds=self._plan.handshake_seconds)
+                if report is None:
+                    continue
+                rate.add(name, report["messages_per_second"])
+                for q, row in latency.items():
+                    row.add(name, report["latency_us"][q])
+                if used is not None and report["messages"]:
+                    cpu.add(name, used * 1e6 / report["messages"])
+
+    def _idle(self):
+        count = self._plan.idle_tunnels
+        rss = self._row("idle", f"RSS of the proxy, {count:,} tunnels", "bytes/tunnel", False, ranked=False)
+        pss = self._row("idle", f"PSS of the proxy, {count:,} tunnels", "bytes/tunnel", False)
+        kernel = self._row("idle", f"kernel (slab + socket buffers, all ends), {count:,} tunnels", "bytes/tunnel",
+                           False, ranked=False)
+        base = self._row("idle", "PSS of the proxy before", "KiB", False, ranked=False)
+        for number in range(self._plan.idle_rounds):
+            self._say(f"idle tunnels, round {number + 1}")
+            for name, target, peer in self._contenders():
+                if peer is not None:
+                    peer.stop()  # a fresh process: what it keeps from the load before is not the tunnels'
+                    peer.start()
+                    target = peer.target
+                    self._load(name, peer, "echo", target, connections=8, size=64, seconds=0.1)
+                found = self._idle_once(name, target, peer, count)
+                if found is None:
+                    continue
+                (rss_0, pss_0, kernel_0), (rss_1, pss_1, kernel_1) = found
+                kernel.add(name, (kernel_1 - kernel_0) / count)
+                if peer is not None:
+                    rss.add(name, (rss_1 - rss_0) / count)
+                    pss.add(name, (pss_1 - pss_0) / count)
+                    base.add(name, pss_0 / 1024)
+
+    def _idle_once(self, name, target, peer, count):
+        """Memory before and while `count` tunnels are open: two of (RSS, PSS, kernel)."""
+
+        def memory():
+            return (*(accounting.user_memory(peer.pid) if peer else (0, 0)), accounting.kernel_memory())
+
+        seen = [memory()]
+
+        def on_event(event):
+            if event == "ready":
+                time.sleep(1)  # what a proxy gives back after the handshake, it gives back in this time
+                seen.append(memory())
+
+        report = self._generator.load("idle", target, on_event, connections=count, size=64)
+        if report["errors"] or report["alive"] != count:
+            errors = report["errors"] or {"tunnels died while idle": count - report["alive"]}
+            self._fail(name, "idle", {"connections": count, "size": 64}, errors)
+            return None
+        return seen
+
+
+def _bytes(size):
+    if size >= 1 << 20:
+        return f"{size >> 20} MiB"
+    return f"{size >> 10} KiB" if size >= 1024 else f"{size} B"

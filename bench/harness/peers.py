@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proxies that are compared: what each is told, and how it is started."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+from .topology import wait_until
+
+# The http part of nginx.conf: word for word the same for nginx and for Hawser, the port apart.
+SITE = """\
+map $http_upgrade $connection_upgrade {{
+    default upgrade;
+    ''      close;
+}}
+
+upstream pods {{
+    server {pod};
+}}
+
+server {{
+    listen {listen} backlog=65535 reuseport;
+    server_name bench.test;
+    access_log off;
+
+    location / {{
+        proxy_pass http://pods;
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $connection_upgrade;
+        proxy_read_timeout 1h;
+        proxy_send_timeout 1h;
+{more}    }}
+}}
+"""
+
+NGINX = """\
+daemon off;
+worker_processes {threads};
+worker_rlimit_nofile {descriptors};
+pid {directory}/nginx.pid;
+error_log {directory}/error.log crit;
+events {{
+    worker_connections {connections};
+}}
+http {{
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    include {directory}/site.conf;
+}}
+"""
+
+HAPROXY = """\
+global
+    nbthread {threads}
+    maxconn {connections}
+{more_global}
+defaults
+    mode http
+    no log
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+    timeout tunnel 1h
+    timeout http-request 10s
+{more_defaults}
+frontend bench
+    bind {listen} backlog 65535
+    default_backend pods
+
+backend pods
+    server pod {pod}
+"""
+
+
+class Peer:
+    """One proxy, listening on its own port of the node."""
+
+    name = ""
+    title = ""
+    bulk_only = False  # a second configuration of a peer, for the bulk measures alone
+
+    def __init__(self, topology, pod, directory, threads):
+        self._topology = topology
+        self._pod = pod
+        self._directory = Path(directory) / self.name
+        self._threads = threads
+        self._process = None
+        self.target = None
+
+    def missing(self):
+        """Why this peer cannot run here, or None."""
+        return None
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def start(self):
+        self._directory.mkdir(exist_ok=True)
+        # nginx's workers are nobody when its master is root.
+        self._directory.chmod(0o755)
+        self.target = f"{self._topology.node_address}:{_free_port(self._topology)}"
+        command = self._configure()
+        self._log = open(self._directory / "output.log", "w")
+        self._process = self._topology.start("node", command, stdout=self._log, stderr=subprocess.STDOUT,
+                                             stdin=subprocess.DEVNULL)
+        wait_until(self._listens, 10, f"{self.name} listens on {self.target}")
+
+    def stop(self):
+        if self._process is not None:
+            self._topology.stop(self._process)
+            self._log.close()
+            self._process = None
+
+    def said(self):
+        """The end of what the proxy wrote."""
+        try:
+            return (self._directory / "output.log").read_text(errors="replace")[-2000:].strip()
+        except FileNotFoundError:
+            return ""
+
+    def _listens(self):
+        if self._process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended with {self._process.returncode}: {self.said()}")
+        return _has_listener(self._process.pid, int(self.target.rpartition(":")[2]))
+
+    def _configure(self):
+        """Writes the configuration; returns the command."""
+        raise NotImplementedError
+
+    def _write(self, name, text):
+        path = self._directory / name
+        path.write_text(text)
+        return str(path)
+
+
+class Nginx(Peer):
+    name = "nginx"
+    more = ""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+        self.title = _version([self._program, "-v"], r"nginx/[\d.]+") if self._program else "nginx"
+
+    def missing(self):
+        return None if self._program else "nginx is not installed"
+
+    def _configure(self):
+        self._write("site.conf", SITE.format(pod=self._pod, listen=self.target, more=self.more))
+        path = self._write("nginx.conf", NGINX.format(directory=self._directory, threads=self._threads,
+                                                      descriptors=_descriptors(), connections=_descriptors() - 200))
+        return [self._program, "-p", str(self._directory), "-c", path, "-e", str(self._directory / "error.log")]
+
+
+class NginxBulk(Nginx):
+    """nginx relays a tunnel through proxy_buffer_size: one page unless it is told otherwise."""
+
+    name = "nginx-64k"
+    bulk_only = True
+    more = ("        proxy_buffer_size 64k;\n        proxy_buffers 8 64k;\n"
+            "        proxy_busy_buffers_size 128k;\n")
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.title = "nginx, 64 KiB buffers"
+
+
+class Haproxy(Peer):
+    name = "haproxy"
+    more_global = ""
+    more_defaults = ""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+        self.title = _version([self._program, "-v"], r"HAProxy version [\d.]+").replace("version ", "") \
+            if self._program else "HAProxy"
+
+    def missing(self):
+        return None if self._program else "haproxy is not installed"
+
+    def _configure(self):
+        path = self._write("haproxy.cfg", HAPROXY.format(
+            threads=self._threads, connections=(_descriptors() - 200) // 2, listen=self.target, pod=self._pod,
+            more_global=self.more_global, more_defaults=self.more_defaults))
+        return [self._program, "-db", "-f", path]
+
+
+class HaproxyBulk(Haproxy):
+    name = "haproxy-splice"
+    bulk_only = True
+    more_global = "    tune.bufsize 65536\n"
+    more_defaults = "    option splice-auto\n"
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.title = "HAProxy, 64 KiB buffers, splice-auto"
+
+
+class Hawser(Peer):
+    name = "hawser"
+    title = "Hawser"
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        top = Path(__file__).resolve().parents[2]
+        self._program = Path(os.environ.get("HAWSER_BIN_DIR", top / "build" / "bin")) / "hawser"
+
+    def missing(self):
+        return None if os.access(self._program, os.X_OK) else f"{self._program} is not there (make build)"
+
+    def _configure(self):
+        path = self._write("site.conf", SITE.format(pod=self._pod, listen=self.target, more=""))
+        return [str(self._program), "run", "--nginx", path]
+
+
+ALL = {peer.name: peer for peer in (Nginx, Haproxy, Hawser, NginxBulk, HaproxyBulk)}
+
+
+def _descriptors():
+    """How many descriptors a process may have here."""
+    import resource
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def _version(command, pattern):
+    result = subprocess.run(command, capture_output=True, text=True)
+    found = re.search(pattern, result.stdout + result.stderr)
+    return found.group(0).replace("/", " ") if found else command[0]
+
+
+_next_port = iter(range(18080, 18180))
+
+
+def _free_port(topology):
+    if topology.node_address != "127.0.0.1":
+        return next(_next_port)  # nobody else is in the namespace
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _has_listener(pid, port):
+    """Whether something listens on this port in the network namespace of the process."""
+    try:
+        with open(f"/proc/{pid}/net/tcp") as table:
+            rows = [line.split() for line in table.readlines()[1:]]
+    except FileNotFoundError:
+        return False
+    return any(int(row[1].rpartition(":")[2], 16) == port and row[3] == "0A" for row in rows)
