@@ -85,7 +85,8 @@ class Wait : private ReadinessListener, private Timer {
         Socket* socket = nullptr;
         unsigned what = nothing;
     };
-    Wait(TimePoint deadline, Interest first, Interest second = {})
+    Wait(TimePoint deadline, Interest first) : deadline_(deadline), first_(first) {}
+    Wait(TimePoint deadline, Interest first, Interest second)
         : deadline_(deadline), first_(first), second_(second) {}
 
     [[nodiscard]] bool await_ready() const noexcept { return is_ready(first_) || is_ready(second_); }
