@@ -16,11 +16,11 @@ class BodyDecoder {
     explicit BodyDecoder(const Framing& framing);
 
     struct Step {
-        std::size_t consumed = 0;  // bytes of the input that are used up, payload included
-        std::string_view payload;  // may be empty
-        bool done = false;         // the body is complete; what follows in the input is not of it
+        std::size_t consumed = 0;    // bytes of the input that are used up, payload included
+        std::string_view payload{};  // may be empty
+        bool done = false;           // the body is complete; what follows in the input is not of it
         bool invalid = false;  // broken chunking: answer 400 / treat the endpoint's answer as cut, and close
-        std::string reason;    // when invalid
+        std::string reason{};  // when invalid
     };
     // Takes the next piece. Call again with the rest while consumed > 0 and neither done nor invalid.
     Step next(std::string_view input);
@@ -35,12 +35,19 @@ class BodyDecoder {
     [[nodiscard]] const std::string& trailers() const { return trailers_; }
 
   private:
-    enum class State : std::uint8_t { size, extension, size_lf, data, data_cr, data_lf, trailer };
+    Step next_chunked(std::string_view input);
+    bool take_size_byte(char c, Step& step);
+    bool begin_data(Step& step);
+    bool take_trailer_byte(char c, Step& step);
+    bool end_trailer_line(Step& step);
+
+    enum class State : std::uint8_t { size, blank, extension, size_lf, data, data_cr, data_lf, trailer };
     Framing framing_;
     State state_ = State::size;
     std::uint64_t remaining_ = 0;
     unsigned digits_ = 0;
-    std::size_t overhead_ = 0;  // bytes of extensions: bounded, or a peer sends us only those for ever
+    std::size_t overhead_ = 0;      // bytes of extensions: bounded, or a peer sends us only those for ever
+    std::size_t trailer_line_ = 0;  // where in trailers_ the line that is being read begins
     std::string trailers_;
     bool done_ = true;
 };

@@ -26,6 +26,7 @@ class Fields {
   public:
     void add(Field field) { all_.push_back(field); }
     void clear() { all_.clear(); }
+    void reserve(std::size_t count) { all_.reserve(count); }
     [[nodiscard]] const std::vector<Field>& all() const { return all_; }
     // First field of that name; nothing if there is none.
     [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
@@ -48,6 +49,9 @@ struct Framing {
 struct ParseError {
     std::uint16_t status = 400;
     std::string reason;  // "bare LF in a header line", "two Content-Length fields"
+    // The page that nginx shows, where it is not the one of `status`: 494, "Request Header Or Cookie Too
+    // Large". 0: the one of `status`.
+    std::uint16_t page = 0;
 };
 
 // The head of a request. Owns its bytes; movable, the views stay valid.

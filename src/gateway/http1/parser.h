@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "gateway/http1/message.h"
+#include "gateway/http1/target.h"
 
 namespace hawser::gateway::http1 {
 
@@ -40,25 +43,65 @@ class RequestParser {
     [[nodiscard]] std::string_view request_line_of(std::string_view input) const;
 
   private:
+    enum class Phase : std::uint8_t { before, request_line, name, value };
+    std::optional<ParseError> skip_empty_lines(std::string_view input);
+    std::optional<ParseError> scan_request_line(std::string_view input);
+    std::optional<ParseError> scan_field_line(std::string_view input);
+    std::optional<ParseError> scan_name(std::string_view input);
+    std::optional<ParseError> finish_request_line(std::string_view line);
+    std::optional<ParseError> finish_field(std::string_view input, std::size_t end);
+    bool fits(std::size_t length, bool complete);
+    [[nodiscard]] ParseError too_large() const;
+    std::variant<NeedMore, RequestHead, ParseError> make_head(std::string_view input);
+
     RequestLimits limits_;
-    std::size_t scanned_ = 0;
+    Phase phase_ = Phase::before;
+    std::size_t scanned_ = 0;  // everything before this was looked at
+    std::size_t begin_ = 0;    // of the request line: behind the empty lines
+    std::size_t line_ = 0;     // where the line that is being read begins
+    std::size_t colon_ = 0;    // phase value: where the name ends
     bool started_ = false;
+    bool method_ended_ = false;
+    bool line_ended_ = false;      // the line that was scanned last is whole
+    bool complete_ = false;        // the empty line was seen
+    bool invalid_name_ = false;    // nginx's "invalid header": letters, digits and '-' only are valid
+    std::size_t buffer_used_ = 0;  // of nginx's buffer that would hold the line
+    std::size_t buffers_ = 0;      // large ones in use
+    std::size_t field_lines_ = 0;
+    RequestLine request_line_;
+    std::size_t request_line_size_ = 0;
+    std::string path_;  // normalized, unless request_line_.plain_path
+    struct FieldSpan {
+        Span name, value;
+    };
+    std::vector<FieldSpan> fields_;  // relative to begin_
 };
 
 // Parses the head of a response. 1xx heads are returned too: the caller goes on with the next parse (101 ends
 // HTTP).
 class ResponseParser {
   public:
-    // max_size: bytes of the whole head (proxy_buffer_size). request_was_head / request_was_connect decide
-    // the framing.
+    // max_size: bytes of the whole head (proxy_buffer_size). request_was_head decides the framing. Errors
+    // have status 502.
     explicit ResponseParser(std::size_t max_size, bool request_was_head)
         : max_size_(max_size), head_(request_was_head) {}
     std::variant<NeedMore, ResponseHead, ParseError> parse(std::string_view input);
 
   private:
+    std::optional<ParseError> scan_line(std::string_view input);
     std::size_t max_size_;
     bool head_;
     std::size_t scanned_ = 0;
+    std::size_t line_ = 0;
+    bool line_ended_ = false;
+    bool complete_ = false;
+    std::uint8_t minor_version_ = 1;
+    std::uint16_t status_ = 0;
+    Span reason_;
+    struct FieldSpan {
+        Span name, value;
+    };
+    std::vector<FieldSpan> fields_;
 };
 
 }  // namespace hawser::gateway::http1
