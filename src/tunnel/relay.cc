@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tunnel/relay.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace hawser::tunnel {
+
+namespace {
+// What one read asks for, and so what a slow reader can make us keep. Larger reads gave no more bulk
+// throughput.
+constexpr std::size_t piece_size = 64 * 1024;
+static_assert(piece_size <= net::Loop::scratch_size);
+// Pieces moved for one tunnel before the others have their turn.
+constexpr int pieces_per_turn = 8;
+
+Side other(Side side) { return side == Side::client ? Side::endpoint : Side::client; }
+}  // namespace
+
+Relay::Relay(Registry& registry, Tunnel tunnel, Ends ends, OnClosed on_closed)
+    : registry_(registry),
+      tunnel_(std::move(tunnel)),
+      client_(std::move(ends.client)),
+      endpoint_(std::move(ends.endpoint)),
+      started_(registry.loop().now()),
+      last_activity_(started_),
+      on_closed_(std::move(on_closed)) {
+    if (!ends.early_from_client.empty()) {
+        account(up_, Side::client, ends.early_from_client.data(), ends.early_from_client.size());
+        keep(up_, ends.early_from_client.data(), ends.early_from_client.size());
+    }
+    if (!ends.early_from_endpoint.empty()) {
+        account(down_, Side::endpoint, ends.early_from_endpoint.data(), ends.early_from_endpoint.size());
+        keep(down_, ends.early_from_endpoint.data(), ends.early_from_endpoint.size());
+    }
+}
+
+Relay::~Relay() = default;
+
+void Relay::start() {
+    client_->set_listener(this);
+    endpoint_->set_listener(this);
+    registry_.loop().timers().set(*this, last_activity_ + tunnel_.idle_timeout);
+    // Readiness that the handshake left behind brings no event; and the caller may still be using the
+    // sockets.
+    client_->again();
+}
+
+Tunnel Relay::snapshot() const {
+    Tunnel t = tunnel_;
+    const auto fill = [](Flow& flow, const Direction& d) {
+        flow.bytes = d.bytes;
+        flow.frames = d.frames.frames();
+        flow.close_code = d.frames.close_code();
+    };
+    fill(t.from_client, up_);
+    fill(t.from_endpoint, down_);
+    const auto now = registry_.loop().now();
+    t.idle = std::chrono::duration_cast<net::Duration>(now - last_activity_);
+    t.duration = std::chrono::duration_cast<net::Duration>(now - started_);
+    return t;
+}
+
+void Relay::on_readiness(net::Socket&) { pump(); }
+
+void Relay::pump() {
+    if (ended_) return;
+    const Progress up = move(up_, *client_, *endpoint_, Side::client);
+    if (up == Progress::ended) return;
+    const Progress down = move(down_, *endpoint_, *client_, Side::endpoint);
+    if (down == Progress::ended) return;
+    if (up_.finished() && down_.finished()) {
+        end(drain_code_ != 0 ? CloseReason::drained : CloseReason::finished, false);
+        return;
+    }
+    if (up == Progress::more || down == Progress::more) client_->again();
+}
+
+Relay::Progress Relay::move(Direction& d, net::Socket& from, net::Socket& to, Side from_side) {
+    if (d.pending && !flush(d, to, other(from_side))) return Progress::ended;
+    if (d.pending) return Progress::blocked;
+    char* const buffer = from.loop().scratch();
+    for (int pieces = 0; !d.source_finished && from.readable(); ++pieces) {
+        if (pieces == pieces_per_turn) return Progress::more;
+        const ssize_t n = from.read(buffer, piece_size);
+        if (n == -EAGAIN) break;
+        if (n < 0) {
+            failed(from_side, static_cast<int>(-n));
+            return Progress::ended;
+        }
+        last_activity_ = from.loop().now();
+        if (n == 0) {
+            d.source_finished = true;
+            if (!tunnel_.closed_by && drain_code_ == 0) tunnel_.closed_by = from_side;
+            break;
+        }
+        const auto size = static_cast<std::size_t>(n);
+        std::size_t send = size;
+        if (d.discarding) {
+            account(d, from_side, buffer, size);
+            continue;
+        }
+        const std::size_t boundary = account(d, from_side, buffer, size);
+        // A drain waits for a frame to end: cut there, and put our Close behind it.
+        const bool cut = drain_code_ != 0 && boundary != 0 && !d.frames.close_code();
+        if (cut) send = boundary;
+        if (!forward(d, to, other(from_side), buffer, send)) return Progress::ended;
+        if (cut) inject_close(d, to, other(from_side));
+        if (ended_) return Progress::ended;
+        if (d.pending) return Progress::blocked;
+    }
+    if ((d.source_finished || d.discarding) && !d.fin_sent && !d.pending) {
+        d.fin_sent = true;
+        to.finish_writing();
+    }
+    return Progress::blocked;
+}
+
+std::size_t Relay::account(Direction& d, Side from_side, const char* bytes, std::size_t size) {
+    d.bytes += size;
+    if (tunnel_.protocol != "websocket") return 0;
+    const bool had_close = d.frames.close_code().has_value();
+    const std::size_t boundary = d.frames.feed(bytes, size);
+    if (!had_close && d.frames.close_code() && !tunnel_.closed_by && drain_code_ == 0)
+        tunnel_.closed_by = from_side;
+    return boundary;
+}
+
+bool Relay::forward(Direction& d, net::Socket& to, Side to_side, const char* bytes, std::size_t size) {
+    std::size_t sent = 0;
+    if (!d.pending && to.writable()) {
+        const ssize_t n = to.write(bytes, size);
+        if (n < 0 && n != -EAGAIN) {
+            failed(to_side, static_cast<int>(-n));
+            return false;
+        }
+        if (n > 0) sent = static_cast<std::size_t>(n);
+    }
+    if (sent < size) keep(d, bytes + sent, size - sent);
+    return true;
+}
+
+void Relay::keep(Direction& d, const char* bytes, std::size_t size) {
+    const std::uint32_t have = d.pending_end - d.pending_begin;
+    auto grown = std::make_unique_for_overwrite<char[]>(have + size);
+    if (have != 0) std::memcpy(grown.get(), d.pending.get() + d.pending_begin, have);
+    std::memcpy(grown.get() + have, bytes, size);
+    d.pending = std::move(grown);
+    d.pending_begin = 0;
+    d.pending_end = have + static_cast<std::uint32_t>(size);
+}
+
+bool Relay::flush(Direction& d, net::Socket& to, Side to_side) {
+    while (to.writable()) {
+        const ssize_t n = to.write(d.pending.get() + d.pending_begin, d.pending_end - d.pending_begin);
+        if (n == -EAGAIN) return true;
+        if (n < 0) {
+            failed(to_side, static_cast<int>(-n));
+            return false;
+        }
+        last_activity_ = to.loop().now();
+        d.pending_begin += static_cast<std::uint32_t>(n);
+        if (d.pending_begin == d.pending_end) {
+            d.pending.reset();
+            d.pending_begin = d.pending_end = 0;
+            return true;
+        }
+    }
+    return true;
+}
+
+void Relay::failed(Side side, int error) {
+    // Writing to a side that has closed: what it sent last may still be worth reading, but the stream is cut
+    // there.
+    if (!tunnel_.closed_by) tunnel_.closed_by = side;
+    const bool timed_out = error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
+    end(timed_out ? CloseReason::timed_out : CloseReason::reset, true);
+}
+
+void Relay::kill(CloseReason reason) { end(reason, true); }
+
+void Relay::drain(std::uint16_t code, std::string_view reason, net::Duration grace) {
+    if (ended_ || drain_code_ != 0) return;
+    drain_code_ = code;
+    close_reason_text_ = reason;
+    drain_deadline_ = registry_.loop().now() + grace;
+    registry_.loop().timers().set(*this, drain_deadline_);
+    if (tunnel_.protocol != "websocket") {
+        up_.source_finished = down_.source_finished = true;
+        client_->again();
+        return;
+    }
+    if (down_.frames.at_boundary()) inject_close(down_, *client_, Side::client);
+    if (!ended_ && up_.frames.at_boundary()) inject_close(up_, *endpoint_, Side::endpoint);
+    if (!ended_) client_->again();
+}
+
+void Relay::inject_close(Direction& d, net::Socket& to, Side to_side) {
+    if (d.discarding || d.source_finished) return;
+    const std::string frame = make_close_frame(drain_code_, close_reason_text_, to_side == Side::endpoint);
+    if (!forward(d, to, to_side, frame.data(), frame.size())) return;
+    d.discarding = true;
+}
+
+void Relay::on_timer() {
+    const auto now = registry_.loop().now();
+    if (drain_code_ != 0) {
+        if (now >= drain_deadline_) end(CloseReason::drained, false);
+        return;
+    }
+    const auto idle_at = last_activity_ + tunnel_.idle_timeout;
+    if (now >= idle_at)
+        end(CloseReason::idle, false);
+    else
+        registry_.loop().timers().set(*this, idle_at);
+}
+
+void Relay::end(CloseReason reason, bool with_reset) {
+    if (ended_) return;
+    ended_ = true;
+    cancel();
+    const bool ours =
+        reason == CloseReason::idle || reason == CloseReason::killed || reason == CloseReason::drained;
+    Tunnel value = snapshot();
+    value.reason = reason;
+    if (ours) value.closed_by.reset();
+    for (auto* socket : {client_.get(), endpoint_.get()}) {
+        if (with_reset)
+            socket->close_with_reset();
+        else
+            socket->close();
+    }
+    if (on_closed_) on_closed_(value);
+    auto& totals = registry_.ended_;
+    ++totals.closed;
+    totals.bytes_in += value.from_client.bytes;
+    totals.bytes_out += value.from_endpoint.bytes;
+    totals.frames_in += value.from_client.frames;
+    totals.frames_out += value.from_endpoint.frames;
+    registry_.remove(*this);
+}
+
+Registry::~Registry() {
+    relays_.clear_and_dispose([](Relay* relay) { delete relay; });
+}
+
+Relay& Registry::add(Tunnel tunnel, Relay::Ends ends, Relay::OnClosed on_closed) {
+    tunnel.id = next_id_;
+    next_id_ += id_step_;
+    auto* relay = new Relay(*this, std::move(tunnel), std::move(ends), std::move(on_closed));
+    relays_.push_back(*relay);
+    ++size_;
+    ++ended_.opened;
+    relay->start();
+    return *relay;
+}
+
+void Registry::remove(Relay& relay) {
+    relays_.erase(relays_.iterator_to(relay));
+    --size_;
+    // The relay may be on the stack above us.
+    loop_.defer([dead = &relay] { delete dead; });
+}
+
+void Registry::each(const std::function<void(Relay&)>& visit) {
+    for (auto at = relays_.begin(); at != relays_.end();) {
+        Relay& relay = *at++;
+        visit(relay);
+    }
+}
+
+bool Registry::kill(std::uint64_t id) {
+    for (Relay& relay : relays_) {
+        if (relay.id() != id) continue;
+        relay.kill(CloseReason::killed);
+        return true;
+    }
+    return false;
+}
+
+Registry::Totals Registry::totals() const {
+    Totals out = ended_;
+    for (const Relay& relay : relays_) {
+        const Tunnel t = relay.snapshot();
+        out.bytes_in += t.from_client.bytes;
+        out.bytes_out += t.from_endpoint.bytes;
+        out.frames_in += t.from_client.frames;
+        out.frames_out += t.from_endpoint.frames;
+    }
+    return out;
+}
+
+}  // namespace hawser::tunnel
