@@ -46,8 +46,7 @@ struct LoadReport {
 
 // Runs one load. While it runs, lines of JSON on standard output say where it is: {"event":"begin"} and
 // {"event":"end"} around the measurement, {"event":"ready"} when the idle tunnels are open. Throws
-// std::invalid_argument for options that make no sense, std::system_error when the machine refuses
-// (descriptors).
+// std::invalid_argument for options that make no sense; whatever else goes wrong is in the report.
 LoadReport run_load(const LoadOptions& options);
 
 // The report as one line of JSON.

@@ -69,6 +69,16 @@ MaskKey LoadWorker::next_mask() {
 }
 
 void LoadWorker::run() {
+    try {
+        loop();
+    } catch (const std::system_error& error) {
+        fail(error.what());
+        open_.store(true);
+        answered_.store(connections_);
+    }
+}
+
+void LoadWorker::loop() {
     const bool again = options_.mode == LoadMode::handshake;
     while (!clock_.stop.load(std::memory_order_relaxed)) {
         if (!running_ && clock_.started.load()) start_tunnels();

@@ -33,7 +33,8 @@ class LoadWorker {
     LoadWorker(const LoadOptions& options, std::uint64_t connections, const LoadClock& clock,
                const MessageTape& tape);
 
-    // Returns when the clock says stop. `open()` becomes true on the way.
+    // Returns when the clock says stop, or when the machine refuses (descriptors, ports): that is an error of
+    // the report. `open()` becomes true on the way in any case.
     void run();
 
     // True when every tunnel of this worker is open, or has failed.
@@ -65,6 +66,7 @@ class LoadWorker {
         std::string request, accept;
     };
 
+    void loop();
     void make_keys();
     void open_more();
     void start_tunnels();

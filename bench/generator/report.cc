@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <boost/json/src.hpp>
+#include <boost/json.hpp>
 
 #include "bench/generator/load.h"
 

@@ -3,7 +3,9 @@
 
 #include <charconv>
 #include <cstdio>
+#include <exception>
 #include <memory>
+#include <system_error>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -220,7 +222,7 @@ class Server {
 
 }  // namespace
 
-void serve(const ServeOptions& options, const std::atomic<bool>& stop) {
+void serve(const ServeOptions& options, std::atomic<bool>& stop) {
     const MessageTape tape(longest_message);
     sockaddr_in address = parse_endpoint(options.listen);
     std::vector<std::unique_ptr<Server>> servers;
@@ -231,8 +233,22 @@ void serve(const ServeOptions& options, const std::atomic<bool>& stop) {
     }
     std::printf("{\"event\":\"listening\",\"port\":%u}\n", ntohs(address.sin_port));
     std::fflush(stdout);
-    std::vector<std::jthread> threads;
-    for (auto& server : servers) threads.emplace_back([&server, &stop] { server->run(stop); });
+    std::vector<std::exception_ptr> failures(servers.size());
+    {
+        std::vector<std::jthread> threads;
+        for (std::size_t i = 0; i < servers.size(); ++i) {
+            threads.emplace_back([&server = *servers[i], &failure = failures[i], &stop] {
+                try {
+                    server.run(stop);
+                } catch (const std::system_error&) {
+                    failure = std::current_exception();
+                    stop = true;
+                }
+            });
+        }
+    }
+    for (const auto& failure : failures)
+        if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace hawser::bench

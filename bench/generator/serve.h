@@ -18,8 +18,9 @@ struct ServeOptions {
 // with `verify` in the query of /sink, a message that is not the MessageTape's number 0 ends the tunnel with
 // Close 1007. Pings are answered, a Close is answered and the connection closed, as the server's part is (RFC
 // 6455 section 7.1.1). Prints one JSON line with the port once it listens. Runs until `stop`; throws
-// std::system_error when it cannot listen.
-void serve(const ServeOptions& options, const std::atomic<bool>& stop);
+// std::system_error when it cannot listen, or when the machine refuses later (descriptors), having set `stop`
+// itself.
+void serve(const ServeOptions& options, std::atomic<bool>& stop);
 
 // The longest message that /sink verifies and /source makes.
 inline constexpr std::size_t longest_message = 4U << 20;

@@ -8,7 +8,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from .topology import wait_until
+from .topology import descriptors, wait_until
 
 # The http part of nginx.conf: word for word the same for nginx and for Hawser, the port apart.
 SITE = """\
@@ -156,7 +156,7 @@ class Nginx(Peer):
     def _configure(self):
         self._write("site.conf", SITE.format(pod=self._pod, listen=self.target, more=self.more))
         path = self._write("nginx.conf", NGINX.format(directory=self._directory, threads=self._threads,
-                                                      descriptors=_descriptors(), connections=_descriptors() - 200))
+                                                      descriptors=descriptors(), connections=descriptors() - 200))
         return [self._program, "-p", str(self._directory), "-c", path, "-e", str(self._directory / "error.log")]
 
 
@@ -189,7 +189,7 @@ class Haproxy(Peer):
 
     def _configure(self):
         path = self._write("haproxy.cfg", HAPROXY.format(
-            threads=self._threads, connections=(_descriptors() - 200) // 2, listen=self.target, pod=self._pod,
+            threads=self._threads, connections=(descriptors() - 200) // 2, listen=self.target, pod=self._pod,
             more_global=self.more_global, more_defaults=self.more_defaults))
         return [self._program, "-db", "-f", path]
 
@@ -223,12 +223,6 @@ class Hawser(Peer):
 
 
 ALL = {peer.name: peer for peer in (Nginx, Haproxy, Hawser, NginxBulk, HaproxyBulk)}
-
-
-def _descriptors():
-    """How many descriptors a process may have here."""
-    import resource
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def _version(command, pattern):

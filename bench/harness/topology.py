@@ -3,6 +3,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -12,9 +13,15 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent():
+def descriptors():
+    """How many descriptors a process of the run may have."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def _prepare_child():
     # A runner that is killed outright leaves no proxy behind.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors(), descriptors()))
 
 
 def _ip(*arguments, check=True):
@@ -39,7 +46,7 @@ class Topology:
         return command
 
     def start(self, place, command, **options):
-        process = subprocess.Popen(self.command(place, command), preexec_fn=_die_with_parent, **options)
+        process = subprocess.Popen(self.command(place, command), preexec_fn=_prepare_child, **options)
         self._running.append(process)
         return process
 
@@ -121,6 +128,9 @@ class Namespaces(Topology):
         subprocess.run(self.command(place, ["sysctl", "-q", *settings]), check=True)
 
     def __exit__(self, *exception):
+        # A second Ctrl-C must not leave half of it behind.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         super().__exit__(*exception)
         for name in self._names.values():
             _remove(name)
