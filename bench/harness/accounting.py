@@ -2,6 +2,7 @@
 """What /proc says of the processes under load."""
 
 import os
+import time
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -35,6 +36,13 @@ def cpu_seconds(pid):
     return total / _TICK
 
 
+def machine_cpu_seconds():
+    """CPU seconds that the whole machine has used, those included that its hypervisor gave to others."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _, _, irq, softirq, steal = (int(word) for word in stat.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / _TICK
+
+
 def user_memory(pid):
     """(RSS, PSS) in bytes, of the process and all its descendants."""
     rss = pss = 0
@@ -49,6 +57,19 @@ def user_memory(pid):
         except FileNotFoundError:
             continue
     return rss, pss
+
+
+def settled_kernel_memory(patience=6):
+    """kernel_memory() once it has stopped falling: sockets are freed some time after they are closed."""
+    deadline = time.monotonic() + patience
+    last = kernel_memory()
+    while time.monotonic() < deadline:
+        time.sleep(0.4)
+        now = kernel_memory()
+        if now > last - 128 * 1024:
+            return now
+        last = now
+    return last
 
 
 def kernel_memory():

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which loads are run against whom, how often, and what is kept of them."""
 
+import os
 import statistics
 import sys
 import time
 from dataclasses import dataclass, field
 
 from . import accounting
+
+# A load counts as disturbed when other programs, or the hypervisor, took this share of the machine's CPU.
+DISTURBED = 0.1
 
 DIRECT = "routing"  # the baseline: client to pod without a proxy
 
@@ -26,12 +30,13 @@ class Plan:
     bulk_variants: bool = True
     idle_tunnels: int = 8000
     idle_rounds: int = 3
+    repeats: int = 40  # of loads that other programs disturbed, in the whole run
 
     @staticmethod
     def quick():
         return Plan(echo_seconds=0.7, bulk_seconds=0.5, handshake_seconds=0.7, warmup=0.1,
                     echo_cases=[(1, 64), (64, 64), (64, 1024), (2000, 64)], bulk_variants=False,
-                    idle_tunnels=2000, idle_rounds=1)
+                    idle_tunnels=2000, idle_rounds=1, repeats=8)
 
 
 @dataclass
@@ -69,6 +74,8 @@ class Measurement:
         self._progress = progress
         self.rows = []
         self.failures = []
+        self.disturbances = []  # share of the machine's CPU that others took, of each load that counts
+        self._repeats_left = plan.repeats
 
     def run(self, only):
         """`only`: which of echo, bulk, handshakes, idle."""
@@ -98,19 +105,39 @@ class Measurement:
                 yield peer.name, peer.target, peer
 
     def _load(self, name, peer, mode, target, **options):
-        """(report, CPU seconds of the proxy while it was measured), or (None, None) when it failed."""
-        cpu = {}
+        """(report, CPU seconds of the proxy while it was measured), or (None, None) when it failed.
+
+        A load during which other programs took much of the machine is run again, while the plan's repeats last; of the
+        attempts the quietest counts.
+        """
+        attempts = []
+        while True:
+            report, used, others = self._attempt(peer, mode, target, options)
+            if report["errors"]:
+                self._fail(name, mode, options, report["errors"])
+                return None, None
+            attempts.append((others, report, used))
+            if others < DISTURBED or self._repeats_left == 0 or len(attempts) == 3:
+                break
+            self._repeats_left -= 1
+        others, report, used = min(attempts, key=lambda attempt: attempt[0])
+        self.disturbances.append(others)
+        return report, used
+
+    def _attempt(self, peer, mode, target, options):
+        """(report, CPU seconds of the proxy, share of the machine's CPU that other programs took)"""
+        at = {}
 
         def on_event(event):
-            if peer is not None:
-                cpu[event] = accounting.cpu_seconds(peer.pid)
+            at[event] = (time.monotonic(), accounting.cpu_seconds(peer.pid) if peer else None,
+                         accounting.machine_cpu_seconds(), accounting.cpu_seconds(os.getpid()))
 
         report = self._generator.load(mode, target, on_event, warmup=self._plan.warmup, **options)
-        if report["errors"]:
-            self._fail(name, mode, options, report["errors"])
-            return None, None
-        used = cpu["end"] - cpu["begin"] if peer is not None else None
-        return report, used
+        if "end" not in at:
+            return report, None, 0.0
+        seconds, used, machine, ours = (end - begin if end is not None else None
+                                        for begin, end in zip(at["begin"], at["end"]))
+        return report, used, max(0.0, (machine - ours) / (seconds * os.cpu_count()))
 
     def _fail(self, name, mode, options, errors):
         what = ", ".join(f"{text} (x{count})" for text, count in errors.items())
@@ -205,15 +232,15 @@ class Measurement:
     def _idle_once(self, name, target, peer, count):
         """Memory before and while `count` tunnels are open: two of (RSS, PSS, kernel)."""
 
-        def memory():
-            return (*(accounting.user_memory(peer.pid) if peer else (0, 0)), accounting.kernel_memory())
+        def memory(kernel):
+            return (*(accounting.user_memory(peer.pid) if peer else (0, 0)), kernel)
 
-        seen = [memory()]
+        seen = [memory(accounting.settled_kernel_memory())]
 
         def on_event(event):
             if event == "ready":
                 time.sleep(1)  # what a proxy gives back after the handshake, it gives back in this time
-                seen.append(memory())
+                seen.append(memory(accounting.kernel_memory()))
 
         report = self._generator.load("idle", target, on_event, connections=count, size=64)
         if report["errors"] or report["alive"] != count:

@@ -177,6 +177,7 @@ class Haproxy(Peer):
     name = "haproxy"
     more_global = ""
     more_defaults = ""
+    connections = None  # maxconn; None: what the descriptors allow
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -189,14 +190,15 @@ class Haproxy(Peer):
 
     def _configure(self):
         path = self._write("haproxy.cfg", HAPROXY.format(
-            threads=self._threads, connections=(descriptors() - 200) // 2, listen=self.target, pod=self._pod,
-            more_global=self.more_global, more_defaults=self.more_defaults))
+            threads=self._threads, connections=self.connections or (descriptors() - 200) // 2, listen=self.target,
+            pod=self._pod, more_global=self.more_global, more_defaults=self.more_defaults))
         return [self._program, "-db", "-f", path]
 
 
 class HaproxyBulk(Haproxy):
     name = "haproxy-splice"
     bulk_only = True
+    connections = 2000  # the pipes of splice need descriptors, too
     more_global = "    tune.bufsize 65536\n"
     more_defaults = "    option splice-auto\n"
 
@@ -212,10 +214,12 @@ class Hawser(Peer):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         top = Path(__file__).resolve().parents[2]
-        self._program = Path(os.environ.get("HAWSER_BIN_DIR", top / "build" / "bin")) / "hawser"
+        self._program = Path(os.environ.get("HAWSER_BIN_DIR", top / "build" / "bin")).resolve() / "hawser"
 
     def missing(self):
-        return None if os.access(self._program, os.X_OK) else f"{self._program} is not there (make build)"
+        if os.access(self._program, os.X_OK):
+            return None
+        return f"{self._program.parent.name}/{self._program.name} is not built (make build)"
 
     def _configure(self):
         path = self._write("site.conf", SITE.format(pod=self._pod, listen=self.target, more=""))

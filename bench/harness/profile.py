@@ -33,7 +33,8 @@ def record(topology, generator, peer, directory, seconds=3, connections=64, size
     with open(text, "w") as out:
         out.write(f"# {peer.title}: {connections} tunnels x {size} B, {report['messages_per_second']:,.0f} "
                   "round trips/s\n")
-        for options in (["--no-children", "-g", "none"], ["--children", "-g", "caller,0.5,callee", "--max-stack", "12"]):
+        for options in (["--no-children", "-g", "none"],
+                        ["--children", "-g", "caller,0.5,callee", "--max-stack", "12"]):
             shown = subprocess.run(["perf", "report", "-i", str(data), "--stdio", "--percent-limit", "0.5", *options],
                                    capture_output=True, text=True).stdout
             out.write("\n".join(line.rstrip() for line in shown.splitlines()[:400]) + "\n")

@@ -54,6 +54,8 @@ def markdown(run, rows, titles):
     out.append(f"Made by `{run['command']}` on {run['date']}; {run['machine']}; {run['topology']}. "
                f"Medians over {run['rounds']} rounds, the proxies in turn within a round; ± is half the distance "
                "between the best and the worst round.")
+    out.append(f"Other programs took {run['others']['median']:.0%} of the machine's CPU during a load (median; "
+               f"worst {run['others']['worst']:.0%}).")
     out.append(f"Ratio: Hawser against the best of the other proxies, above 1 is better, whatever the unit. "
                f"`{DIRECT}`: client to pod without a proxy.")
     out += [f"- not run: {text}" for text in run["skipped"]]

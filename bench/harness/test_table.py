@@ -38,7 +38,8 @@ def test_a_row_that_is_not_ranked_has_no_ratio():
 
 def test_a_value_that_failed_leaves_its_cell_empty_and_the_rest_in_place():
     facts = {"command": "bench/run", "date": "today", "machine": "m", "topology": "t", "rounds": 3,
-             "skipped": ["hawser: not built"], "failures": ["haproxy: echo: broken (x1)"]}
+             "others": {"median": 0, "worst": 0.1}, "skipped": ["hawser: not built"],
+             "failures": ["haproxy: echo: broken (x1)"]}
     text = table.markdown(facts, [row(True, nginx=[100, 110, 120], **{DIRECT: [300]}),
                                   row(True, haproxy=[50])], PEERS)
     assert "| 64 tunnels | unit | 300 | 110 ±9% | – | – |" in text
