@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catalog/http.h"
@@ -26,6 +28,8 @@ struct UpstreamAttempt {
     std::uint64_t bytes_received = 0;  // from the endpoint, head included
     std::uint64_t bytes_sent = 0;
     std::uint64_t response_length = 0;  // body bytes
+    // First attempt at another group, after an internal redirect: " : " instead of ", " before it.
+    bool other_group = false;
 };
 
 // A request and its answer, as scripts, variables, limits and logs see them. Lives as long as the request;
@@ -39,7 +43,8 @@ struct Exchange {
     std::uint64_t connection_number = 0;
     std::uint32_t connection_requests = 1;
     SystemTime connection_started;
-    int fd = -1;  // for $tcpinfo_*
+    int fd = -1;             // for $tcpinfo_*
+    bool pipelined = false;  // $pipe: the request was read behind another one
 
     // The request.
     http1::RequestHead request;
@@ -62,6 +67,12 @@ struct Exchange {
     catalog::Regex::Captures captures;  // of the last regex that matched ...
     std::string captured_subject;       // ... in this text: $1..$9
     unsigned uri_changes = 0;           // more than 10: 500, as nginx
+
+    // What the rewrite phase leaves behind; only http/ writes these.
+    bool uri_changed = false;    // the location has to be looked for again
+    bool uri_as_sent = true;     // no rewrite matched: the endpoint may get the target's own bytes
+    bool valid_location = true;  // false after `rewrite ... break`: proxy_pass replaces no prefix
+    bool internal = false;       // rewritten or redirected internally: reaches `internal` locations
 
     // The answer.
     std::uint16_t status = 0;
