@@ -116,6 +116,8 @@ struct Variable {
     Builtin builtin{};     // kind builtin
     std::string argument;  // NAME of $http_NAME and its like, as written after the prefix (lower case, '_')
     std::shared_ptr<const Map> map;  // kind map
+    // Kind assigned, and no `set` assigns it, only named captures: while unset, logs show "-" instead of "".
+    bool only_captured = false;
 };
 
 struct VariableTable {
