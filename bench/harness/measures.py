@@ -8,9 +8,13 @@ import time
 from dataclasses import dataclass, field
 
 from . import accounting
+from .generator import LoadFailed
 
 # A load counts as disturbed when other programs, or the hypervisor, took this share of the machine's CPU.
 DISTURBED = 0.1
+
+# Seconds in which all tunnels of a load have to be open.
+OPEN_TIMEOUT = 15
 
 DIRECT = "routing"  # the baseline: client to pod without a proxy
 
@@ -70,7 +74,7 @@ class Measurement:
     def __init__(self, plan, generator, peers, progress=sys.stderr):
         self._plan = plan
         self._generator = generator
-        self._peers = peers
+        self._peers = list(peers)
         self._progress = progress
         self.rows = []
         self.failures = []
@@ -112,7 +116,11 @@ class Measurement:
         """
         attempts = []
         while True:
-            report, used, others = self._attempt(peer, mode, target, options)
+            try:
+                report, used, others = self._attempt(peer, mode, target, options)
+            except LoadFailed as error:
+                self._fail(name, mode, options, {str(error): 1})
+                return None, None
             if report["errors"]:
                 self._fail(name, mode, options, report["errors"])
                 return None, None
@@ -132,7 +140,8 @@ class Measurement:
             at[event] = (time.monotonic(), accounting.cpu_seconds(peer.pid) if peer else None,
                          accounting.machine_cpu_seconds(), accounting.cpu_seconds(os.getpid()))
 
-        report = self._generator.load(mode, target, on_event, warmup=self._plan.warmup, **options)
+        report = self._generator.load(mode, target, on_event, warmup=self._plan.warmup,
+                                      open_timeout=OPEN_TIMEOUT, **options)
         if "end" not in at:
             return report, None, 0.0
         seconds, used, machine, ours = (end - begin if end is not None else None
@@ -151,7 +160,12 @@ class Measurement:
         for name, target, peer in list(self._contenders(bulk=self._plan.bulk_variants)):
             for mode, connections, size in (("echo", 8, 1000), ("echo", 2, 300_000), ("up", 2, 1 << 20),
                                             ("down", 2, 1 << 20)):
-                self._load(name, peer, mode, target, connections=connections, size=size, seconds=0.2, verify=True)
+                report, _ = self._load(name, peer, mode, target, connections=connections, size=size, seconds=0.2,
+                                       verify=True)
+                if report is None and peer in self._peers and mode == "echo":
+                    self._peers.remove(peer)
+                    self._say(f"  {name} does not even echo: it is not measured")
+                    break
 
     def _echo(self, connections, size):
         case = f"{connections:,} tunnel{'s' if connections > 1 else ''}, {_bytes(size)}"
@@ -214,12 +228,16 @@ class Measurement:
         for number in range(self._plan.idle_rounds):
             self._say(f"idle tunnels, round {number + 1}")
             for name, target, peer in self._contenders():
-                if peer is not None:
-                    peer.stop()  # a fresh process: what it keeps from the load before is not the tunnels'
-                    peer.start()
-                    target = peer.target
-                    self._load(name, peer, "echo", target, connections=8, size=64, seconds=0.1)
-                found = self._idle_once(name, target, peer, count)
+                try:
+                    if peer is not None:
+                        peer.stop()  # a fresh process: what it keeps from the load before is not the tunnels'
+                        peer.start()
+                        target = peer.target
+                        self._load(name, peer, "echo", target, connections=8, size=64, seconds=0.1)
+                    found = self._idle_once(name, target, peer, count)
+                except RuntimeError as error:  # it did not start again, or the load ended without a report
+                    self._fail(name, "idle", {"connections": count, "size": 64}, {str(error): 1})
+                    continue
                 if found is None:
                     continue
                 (rss_0, pss_0, kernel_0), (rss_1, pss_1, kernel_1) = found
@@ -242,7 +260,8 @@ class Measurement:
                 time.sleep(1)  # what a proxy gives back after the handshake, it gives back in this time
                 seen.append(memory(accounting.kernel_memory()))
 
-        report = self._generator.load("idle", target, on_event, connections=count, size=64)
+        report = self._generator.load("idle", target, on_event, connections=count, size=64,
+                                      open_timeout=OPEN_TIMEOUT)
         if report["errors"] or report["alive"] != count:
             errors = report["errors"] or {"tunnels died while idle": count - report["alive"]}
             self._fail(name, "idle", {"connections": count, "size": 64}, errors)

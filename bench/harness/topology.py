@@ -45,6 +45,11 @@ class Topology:
         del place
         return command
 
+    def congestion_control(self):
+        """TCP's congestion control in the node: that of the machine, and it matters for bulk."""
+        return subprocess.run(self.command("node", ["sysctl", "-n", "net.ipv4.tcp_congestion_control"]),
+                              capture_output=True, text=True).stdout.strip()
+
     def start(self, place, command, **options):
         process = subprocess.Popen(self.command(place, command), preexec_fn=_prepare_child, **options)
         self._running.append(process)
