@@ -25,15 +25,6 @@ def ratio(row, peers):
     return mine / max(theirs) if row.more_is_better else min(theirs) / mine
 
 
-def best_peer(row, peers):
-    """(name, median) of the better peer of Hawser, or None."""
-    theirs = {name: row.median(name) for name in peers if name != SUBJECT and row.median(name) is not None}
-    if not theirs:
-        return None
-    name = (max if row.more_is_better else min)(theirs, key=theirs.get)
-    return name, theirs[name]
-
-
 def _number(value):
     if value is None:
         return "–"
