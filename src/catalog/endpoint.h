@@ -76,6 +76,7 @@ struct EndpointGroup {
     std::uint32_t keepalive = 0;  // idle connections kept per worker; 0 = none (nginx 1.22's default)
     std::uint32_t keepalive_requests = 1000;
     std::chrono::milliseconds keepalive_timeout{60'000};
+    std::chrono::milliseconds keepalive_time{3'600'000};  // a connection older than this is not kept
     bool has_any_endpoint =
         true;  // false: the service has no endpoint anywhere (P-06: reject even under Local)
 };
