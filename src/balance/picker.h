@@ -15,6 +15,8 @@ namespace hawser::balance {
 
 using Time = std::chrono::steady_clock::time_point;
 
+struct AffinityKey;
+
 // sessionAffinity ClientIP: which endpoint a client address was given, per service port. Shared by all
 // workers of the process and kept over snapshots; thread-safe (sharded, a mutex held for one look-up; asked
 // once per connection, never per byte). Bounded: at most `max_entries`, the least recently used goes first.
@@ -36,6 +38,8 @@ class AffinityTable {
 
   private:
     struct Shard;
+    Shard& shard_of(std::string_view group_id, const net::IpAddress& client, AffinityKey& key) const;
+    std::uint64_t seed_;  // secret: clients choose their addresses, but not our buckets
     std::vector<std::unique_ptr<Shard>> shards_;
 };
 
@@ -75,10 +79,12 @@ class Picker {
     // Index into group().endpoints, or nothing: none is left (all tried, down, failed, at max_conns).
     // Marks the pick in `tried`. Pure but for the scheduler's own state; does not count active connections:
     // see Hold.
+    // A client with affinity gets its endpoint even while that is marked as failed: one client's bad luck
+    // does not scatter the others, and if it is really gone, failed() unbinds the client.
     std::optional<std::size_t> pick(const PickRequest& request, Tried& tried);
 
-    // What became of an attempt (max_fails / fail_timeout as nginx counts them; a failed client-affine
-    // endpoint loses its entry, A-06).
+    // What became of an attempt; once for each pick (max_fails / fail_timeout as nginx counts them; a failed
+    // client-affine endpoint loses its entry, A-06). failed() also counts EndpointState::failed.
     void succeeded(std::size_t index, const PickRequest& request);
     void failed(std::size_t index, const PickRequest& request);
 
@@ -93,7 +99,8 @@ class Picker {
     std::unique_ptr<Impl> impl_;
 };
 
-// Counts one active request, connection or tunnel on an endpoint while it lives.
+// Counts one active request, connection or tunnel on an endpoint while it lives; each also counts in
+// EndpointState::opened.
 class Hold {
   public:
     Hold() = default;
