@@ -79,14 +79,14 @@ bool has_body_length(const http1::ResponseHead& answer) {
 
 // The fields that nginx writes first, whatever the order was. At most one of each.
 struct Leading {
-    std::string server{product_name}, date;
+    bool own_server = true, own_date = true;
     std::optional<std::string_view> content_type, content_length, last_modified;
     std::optional<std::string> location;
 
-    void write(FieldList& out, std::uint16_t status) && {
-        out.emplace_back("Server", std::move(server));
-        out.emplace_back("Date", std::move(date));
-        if (content_type && status != 204) out.emplace_back("Content-Type", *content_type);
+    void write(FieldList& out, std::uint16_t status, SystemTime now) && {
+        if (own_server) out.emplace_back("Server", product_name);
+        if (own_date) out.emplace_back("Date", http_date(now));
+        if (content_type) out.emplace_back("Content-Type", *content_type);
         if (content_length) out.emplace_back("Content-Length", *content_length);
         if (last_modified) out.emplace_back("Last-Modified", *last_modified);
         if (location) out.emplace_back("Location", *std::move(location));
@@ -97,15 +97,25 @@ struct Leading {
 // add_header for Last-Modified and ETag takes the place of the endpoint's own; an empty value removes it.
 bool replaces(std::string_view name) { return is_one_of(name, {"Last-Modified", "ETag"}); }
 
+bool put_in_place(FieldList& out, std::string_view name, const std::string& value) {
+    const auto at =
+        std::find_if(out.begin(), out.end(), [&](const auto& field) { return same_name(field.first, name); });
+    if (at == out.end()) return false;
+    if (value.empty()) {
+        out.erase(at);
+    } else {
+        at->second = value;
+    }
+    return true;
+}
+
 void append_added(FieldList& out, const Exchange& x, std::uint16_t status) {
     constexpr std::array<std::uint16_t, 10> usual = {200, 201, 204, 206, 301, 302, 303, 304, 307, 308};
     const bool is_usual = std::find(usual.begin(), usual.end(), status) != usual.end();
     for (const AddHeader& header : settings_of(x).add_headers) {
         if (!is_usual && !header.always) continue;
         std::string value = expand(header.value, x);
-        if (replaces(header.name)) {
-            std::erase_if(out, [&](const auto& field) { return same_name(field.first, header.name); });
-        }
+        if (replaces(header.name) && put_in_place(out, header.name, value)) continue;
         if (!value.empty()) out.emplace_back(header.name, std::move(value));
     }
 }
@@ -127,16 +137,14 @@ FieldList make_client_fields(const Exchange& x, const Proxy& proxy) {
     rest.reserve(answer.fields.all().size() + 4);
     for (const Field& field : answer.fields.all()) {
         if (is_hop_by_hop(x, proxy, field.name) || is_hidden(proxy, field.name)) continue;
-        if (same_name(field.name, "Server")) {
-            leading.server = field.value;
-        } else if (same_name(field.name, "Date")) {
-            leading.date = field.value;
-        } else if (same_name(field.name, "Content-Type")) {
+        if (same_name(field.name, "Server")) leading.own_server = false;
+        if (same_name(field.name, "Date")) leading.own_date = false;
+        if (same_name(field.name, "Content-Type")) {
             leading.content_type = field.value;
         } else if (same_name(field.name, "Content-Length")) {
             if (has_body_length(answer)) leading.content_length = field.value;
         } else if (same_name(field.name, "Last-Modified")) {
-            if (answer.status != 204) leading.last_modified = field.value;
+            leading.last_modified = field.value;
         } else if (same_name(field.name, "Location")) {
             std::string value(field.value);
             const bool changed = rewrite_redirect(value, 0, x, proxy);
@@ -151,11 +159,10 @@ FieldList make_client_fields(const Exchange& x, const Proxy& proxy) {
             rest.emplace_back(field.name, std::move(value));
         }
     }
-    if (leading.date.empty()) leading.date = http_date(x.now);
 
     FieldList out;
     out.reserve(rest.size() + 8);
-    std::move(leading).write(out, answer.status);
+    std::move(leading).write(out, answer.status, x.now);
     std::move(rest.begin(), rest.end(), std::back_inserter(out));
     append_added(out, x, answer.status);
     return out;

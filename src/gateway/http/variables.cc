@@ -190,7 +190,7 @@ bool append_value(std::string& out, VariableIndex index, const Exchange& x) {
         case VariableKind::map:
             return append_mapped(out, index, variable, x);
         case VariableKind::assigned:
-            return true;  // a `set` that was not reached: found and empty, as in nginx
+            return !variable.only_captured;  // a `set` that was not reached: found and empty, as in nginx
     }
     return false;
 }
