@@ -20,8 +20,8 @@ class Presence {
   public:
     using Clock = std::chrono::steady_clock;
     using TimePoint = Clock::time_point;
-    static constexpr std::chrono::milliseconds heartbeat{3'000};
-    static constexpr std::chrono::milliseconds lifetime{10'000};
+    static constexpr std::chrono::milliseconds heartbeat{2'000};
+    static constexpr std::chrono::milliseconds lifetime{6'000};
     static constexpr std::chrono::milliseconds grace{1'500};
     static constexpr std::chrono::milliseconds gather{200};
     static constexpr std::chrono::milliseconds gather_many{2'000};  // with more than `many` users online
