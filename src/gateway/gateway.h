@@ -24,6 +24,8 @@ class LogSink {
   public:
     virtual ~LogSink() = default;
     virtual void write(LogLevel level, std::string_view line) = 0;
+    // False: a line of this level would not be seen, so that it need not be made.
+    [[nodiscard]] virtual bool wants(LogLevel level) const = 0;
 };
 
 struct Limits {

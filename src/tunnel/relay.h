@@ -42,6 +42,7 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
     // WebSocket: a Close frame to both ends at the next frame boundary, then FIN; the ends have `grace` to
     // finish. Other protocols: FIN to both ends after what is in flight.
     void drain(std::uint16_t code, std::string_view reason, net::Duration grace);
+    [[nodiscard]] bool draining() const { return drain_code_ != 0; }
 
   private:
     // One direction: what was read from `from` and is owed to `to`.

@@ -3,6 +3,7 @@
 #include <array>
 #include <ctime>
 
+#include "gateway/http/escape.h"
 #include "gateway/http/rules.h"
 #include "gateway/http/variables.h"
 
@@ -57,6 +58,7 @@ bool rewrite_redirect(std::string& value, std::size_t prefix, const Exchange& x,
             assign_named(x, rule.named, view);
             append_expanded(changed, rule.to, x, view);
         }
+        escape_controls(changed);
         value = std::move(changed);
         return true;
     }
@@ -115,6 +117,7 @@ void append_added(FieldList& out, const Exchange& x, std::uint16_t status) {
     for (const AddHeader& header : settings_of(x).add_headers) {
         if (!is_usual && !header.always) continue;
         std::string value = expand(header.value, x);
+        escape_controls(value);
         if (replaces(header.name) && put_in_place(out, header.name, value)) continue;
         if (!value.empty()) out.emplace_back(header.name, std::move(value));
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/http/escape.h"
 
+#include <algorithm>
 #include <array>
 
 namespace hawser::gateway {
@@ -67,6 +68,23 @@ void unescape_redirect(std::string& text) {
         for (int i = 0; i < 3; ++i) text[to++] = text[from++];
     }
     text.erase(to, from - to);
+}
+
+void escape_controls(std::string& text) {
+    const auto is_control = [](char c) {
+        return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
+    };
+    if (std::none_of(text.begin(), text.end(), is_control)) return;
+    std::string out;
+    for (const char c : text) {
+        if (is_control(c)) {
+            out += '%';
+            append_hex(out, static_cast<unsigned char>(c));
+        } else {
+            out += c;
+        }
+    }
+    text = std::move(out);
 }
 
 void append_log_escaped(std::string& out, std::string_view text) {

@@ -15,7 +15,7 @@ const Template* find_wildcard(const Map& map, const std::string& key) {
     if (!map.suffix.empty()) {
         for (std::size_t dot = key.find('.'); dot != std::string::npos; dot = key.find('.', dot + 1)) {
             const auto at = map.suffix.find(key.substr(dot));
-            if (at != map.suffix.end() && dot > 0) return &at->second;
+            if (at != map.suffix.end()) return &at->second;
         }
     }
     if (!map.prefix.empty()) {

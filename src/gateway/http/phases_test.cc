@@ -10,6 +10,7 @@ using net::Cidr;
 using testing::Site;
 using testing::verdict;
 
+// The rows of the trusted peer seen with nginx 1.22.1.
 TEST(RealIp, believes_trusted_peers_only_and_reads_lists_from_their_end) {
     struct Row {
         const char *what, *header, *lines;
@@ -31,6 +32,16 @@ TEST(RealIp, believes_trusted_peers_only_and_reads_lists_from_their_end) {
         {"all trusted", "X-Forwarded-For", "X-Forwarded-For: 10.0.0.3, 10.0.0.2\r\n", true, "10.0.0.3:0"},
         {"rubbish stops it", "X-Forwarded-For", "X-Forwarded-For: 8.8.8.8, x, 10.0.0.2\r\n", true,
          "10.0.0.2:0"},
+        {"port 0", "X-Real-IP", "X-Real-IP: 9.9.9.9:0\r\n", false, "127.0.0.1:40000"},
+        {"no port", "X-Real-IP", "X-Real-IP: 9.9.9.9:\r\n", false, "127.0.0.1:40000"},
+        {"two fields", "X-Real-IP", "X-Real-IP: 9.9.9.9\r\nX-Real-IP: 8.8.8.8\r\n", false, "9.9.9.9:0"},
+        {"a list", "X-Real-IP", "X-Real-IP: 8.8.8.8, 9.9.9.9\r\n", false, "9.9.9.9:0"},
+        {"comma behind", "X-Forwarded-For", "X-Forwarded-For: 10.0.0.9,,\r\n", true, "10.0.0.9:0"},
+        {"comma and space before", "X-Forwarded-For", "X-Forwarded-For: , 10.0.0.9\r\n", true, "10.0.0.9:0"},
+        {"comma before", "X-Forwarded-For", "X-Forwarded-For: 7.7.7.7\r\nX-Forwarded-For: ,10.0.0.9\r\n",
+         true, "127.0.0.1:40000"},
+        {"empty last field", "X-Forwarded-For", "X-Forwarded-For: 7.7.7.7\r\nX-Forwarded-For: \r\n", true,
+         "127.0.0.1:40000"},
         {"empty", "X-Forwarded-For", "X-Forwarded-For: \r\n", true, "127.0.0.1:40000"},
     };
     for (const Row& row : rows) {

@@ -21,7 +21,8 @@ std::optional<net::SocketAddress> parse_client(std::string_view text) {
         const auto ip = net::IpAddress::parse(text.substr(1, text.size() - 2));
         return ip && ip->is_v6() ? std::optional(net::SocketAddress{*ip, 0}) : std::nullopt;
     }
-    return net::SocketAddress::parse(text);
+    const auto address = net::SocketAddress::parse(text);
+    return address && address->port != 0 ? address : std::nullopt;
 }
 
 // Takes addresses off the end of one field's list. True: the whole field was read and its first address was
@@ -31,8 +32,9 @@ bool walk_back(const catalog::http::RealIp& settings, std::string_view list, net
     while (is_trusted(settings, client.ip)) {
         const std::size_t last = list.find_last_not_of(separators);
         list = list.substr(0, last == std::string_view::npos ? 0 : last + 1);
+        // nginx does not look at the first byte: ",1.2.3.4" is not an address.
         const std::size_t before = list.find_last_of(separators);
-        const std::size_t start = before == std::string_view::npos ? 0 : before + 1;
+        const std::size_t start = before == std::string_view::npos || before == 0 ? 0 : before + 1;
         const auto address = parse_client(list.substr(start));
         if (!address) return false;
         client = *address;

@@ -129,11 +129,11 @@ UpstreamRequest make_upstream_request(const Exchange& exchange, const catalog::h
                                       const DynamicTarget* target = nullptr);
 
 // The fields of the endpoint's answer (exchange.upstream_response) for the client, in nginx's order: Server
-// and Date (hawser's own, or the endpoint's if proxy_pass_header keeps them), Content-Type, Content-Length,
-// Last-Modified, a Location that proxy_redirect changed, the others as they came, add_header. Hidden ones are
-// gone; so are Connection, Keep-Alive and Transfer-Encoding, which the caller writes. A Content-Length is
-// among them if it counts (not with a chunked body, nor with 101 and 204). A 101 has `Connection: upgrade`
-// and the endpoint's Upgrade, and no other hop-by-hop field.
+// and Date (hawser's own; the endpoint's stand with the others if proxy_pass_header keeps them),
+// Content-Type, Content-Length, Last-Modified, a Location that proxy_redirect changed, the others as they
+// came, add_header. Hidden ones are gone; so are Connection, Keep-Alive and Transfer-Encoding, which the
+// caller writes. A Content-Length is among them if it counts (not with a chunked body, nor with 101 and 204).
+// A 101 has `Connection: upgrade` and the endpoint's Upgrade, and no other hop-by-hop field.
 std::vector<std::pair<std::string, std::string>> make_client_fields(const Exchange& exchange,
                                                                     const catalog::http::Proxy& proxy);
 // add_header for an answer of our own.

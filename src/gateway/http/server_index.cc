@@ -50,7 +50,7 @@ struct ServerIndex::Impl {
     [[nodiscard]] const ServerPointer* find_name(std::string_view host) const {
         if (const auto* found = look_up(exact, host)) return found;
         if (!leading.empty()) {
-            for (std::size_t dot = host.find('.', 1); dot != std::string_view::npos;
+            for (std::size_t dot = host.find('.'); dot != std::string_view::npos;
                  dot = host.find('.', dot + 1)) {
                 if (const auto* found = look_up(leading, host.substr(dot))) return found;
             }

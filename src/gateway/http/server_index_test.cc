@@ -61,7 +61,11 @@ TEST(ServerIndex, picks_as_nginx_does) {
                         {"abc.re.net", "~^(?<sub>[a-z]+)\\.re\\.net$"},
                         {"1.re.net", "default"},
                         {"", ""},
-                        {"nothing", "default"}};
+                        {"nothing", "default"},
+                        {".example.com", "*.example.com"},
+                        {"mail.", "default"},
+                        {"mail.x.", "mail.*"},
+                        {"mail.example.org", "mail.*"}};
     for (const Row& row : rows) {
         Exchange x;
         const auto found = index.find(row.host, x);

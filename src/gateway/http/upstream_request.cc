@@ -71,6 +71,7 @@ void add_configured_fields(UpstreamRequest& out, const Exchange& x, const Proxy&
         if (is_framing(header.name) || (automatic && (is_connection || is_upgrade))) continue;
         std::string value = expand(header.value, x);
         if (value.empty()) continue;
+        escape_controls(value);
         if (is_upgrade) out.upgrade = value;
         if (is_connection && http1::has_token(value, "upgrade")) out.asks_upgrade = true;
         out.fields.emplace_back(header.name, std::move(value));
@@ -127,7 +128,9 @@ std::string make_target(const Exchange& x, const Proxy& proxy, const DynamicTarg
 UpstreamRequest make_upstream_request(const Exchange& x, const Proxy& proxy, const DynamicTarget* target) {
     UpstreamRequest out;
     out.method = proxy.method ? expand(*proxy.method, x) : std::string(x.request.method);
+    escape_controls(out.method);
     out.target = make_target(x, proxy, target);
+    escape_controls(out.target);
     const bool automatic = proxy.upgrade == UpgradePolicy::automatic;
     out.fields.reserve(proxy.set_headers.size() + x.request.fields.all().size() + 2);
     add_configured_fields(out, x, proxy, automatic);

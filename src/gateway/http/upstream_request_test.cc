@@ -76,6 +76,29 @@ TEST(UpstreamFields, are_the_configured_ones_and_then_the_clients_own) {
               "sec-webSocket-Key: abc\nCookie: a=1\nCookie: b = 2; c=3\nTrailer: q\n");
 }
 
+// A path with %0d%0a in it is decoded in $uri and $1; nginx 1.22 would write it into the head.
+TEST(UpstreamFields, nothing_that_was_decoded_can_end_a_line) {
+    Site site;
+    Proxy& proxy = *site.add("~ ^/d/(.*)$")->proxy;
+    proxy.dynamic = site.text("http://10.0.0.1/c/$1");
+    proxy.set_headers = {{"X-Path", site.text("$uri")}};
+    site.settings->add_headers = {{"X-Added", site.text("$uri"), true}};
+    site.add("~ ^/r/", {site.give(302, "http://h$uri")});
+    Exchange x = site.get("/d/a%0d%0aEvil:%201");
+    ASSERT_EQ(x.uri, "/d/a\r\nEvil: 1");
+    x.location = site.server->locations.front();
+    x.captured_subject = x.uri;
+    x.captures = {{0, x.uri.size()}, {3, x.uri.size()}};
+    const auto target = resolve_dynamic(x, proxy);
+    ASSERT_TRUE(target);
+    const UpstreamRequest made = make_upstream_request(x, proxy, &*target);
+    EXPECT_EQ(made.target, "/c/a%0D%0AEvil: 1");
+    EXPECT_EQ(joined(made.fields), "X-Path: /d/a%0D%0AEvil: 1\n");
+    EXPECT_EQ(joined(make_added_fields(x, 200)), "X-Added: /d/a%0D%0AEvil: 1\n");
+    Exchange redirected = site.get("/r/a%0d%0aEvil:%201");
+    EXPECT_EQ(verdict(site.run(redirected)), "302 -> http://h/r/a%0D%0AEvil: 1");
+}
+
 TEST(UpstreamFields, the_websocket_recipe_asks_for_an_upgrade_only_if_the_client_did) {
     Site site;
     auto map = std::make_shared<catalog::http::Map>();

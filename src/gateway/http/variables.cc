@@ -95,13 +95,21 @@ bool append_cookie_pair(std::string& out, std::string_view text, std::string_vie
     return true;
 }
 
+// Where nginx goes on looking for the end of a pair without a value: behind the byte that it took for '='. So
+// in "b; b=5" the second pair goes with the first (seen with nginx 1.22.1).
+std::size_t refused_name_end(std::string_view text, std::string_view name) {
+    if (!starts_with_ignoring_case(text, name)) return 0;
+    const std::size_t end = text.find_first_not_of(' ', name.size());
+    return end == std::string_view::npos ? text.size() : end + 1;
+}
+
 bool append_cookie(std::string& out, const http1::Fields& fields, std::string_view name) {
     for (const http1::Field& field : fields.all()) {
         if (!http1::same_name(field.name, "cookie")) continue;
         std::string_view text = field.value;
         while (!text.empty()) {
             if (append_cookie_pair(out, text, name)) return true;
-            const std::size_t end = text.find_first_of(";,");
+            const std::size_t end = text.find_first_of(";,", refused_name_end(text, name));
             if (end == std::string_view::npos) break;
             text.remove_prefix(end + 1);
             skip_spaces(text);
@@ -274,6 +282,7 @@ std::string_view target_as_sent(const Exchange& x) {
 
 std::string absolute_location(const Exchange& x, std::string location) {
     const auto& settings = settings_of(x);
+    escape_controls(location);
     if (!settings.absolute_redirect || location.empty() || location.front() != '/') return location;
     std::string out = "http://";
     if (settings.server_name_in_redirect) {

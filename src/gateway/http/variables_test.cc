@@ -70,6 +70,23 @@ TEST(Variables, show_requests_as_nginx_does) {
     EXPECT_EQ(log_of(site, x, "$dirty|$http_referer", LogFormat::Escape::none), "a\"b\\c\tq\x01\x7f\xc3|");
 }
 
+// Seen with nginx 1.22.1.
+TEST(Variables, arguments_and_cookies_are_found_by_their_whole_name) {
+    struct Row {
+        const char *target, *cookies, *expected;
+    };
+    const Row rows[] = {{"/?aq=1&q=2", "b=1", "2 1"},
+                        {"/?q&q=3", "xb=1; b ; b=5 ;c\r\nCookie: b=9", "3 9"},
+                        {"/?q=a=b&x", "bc=1; b=2", "a=b 2"},
+                        {"/?Q=1", "B=1, b=2", "1 1, b=2"},
+                        {"/?q", "b", "- -"}};
+    for (const Row& row : rows) {
+        Site site;
+        const Exchange x = site.get(row.target, "Cookie: " + std::string(row.cookies) + "\r\n");
+        EXPECT_EQ(log_of(site, x, "$arg_q $cookie_b"), row.expected) << row.target << ' ' << row.cookies;
+    }
+}
+
 TEST(Variables, a_question_mark_alone_is_no_arguments) {
     Site site;
     const Exchange x = site.get("/p?");

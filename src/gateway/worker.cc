@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/worker.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "gateway/acceptor.h"
+#include "gateway/http_connection.h"
+#include "gateway/tcp_service.h"
+#include "gateway/udp_service.h"
+
+namespace hawser::gateway {
+
+bool Shared::is_inside(const net::IpAddress& client) const {
+    const auto& nodes = options.node_addresses;
+    return client.is_loopback() || std::find(nodes.begin(), nodes.end(), client) != nodes.end() ||
+           std::any_of(options.pod_cidrs.begin(), options.pod_cidrs.end(),
+                       [&](const net::Cidr& c) { return c.contains(client); });
+}
+
+Worker::Worker(Shared& shared, unsigned index, unsigned count)
+    : shared_(shared), index_(index), tunnels_(loop_, index, count), pool_(loop_) {
+    loop_.at_turn_end([this] { logs_.flush(); });
+}
+
+Worker::~Worker() {
+    stop_thread();
+    // Coroutines that wait on a socket end when it does; those that sleep are left to the end of the process.
+    acceptors_.clear();
+    udp_services_.clear();
+    pool_.clear();
+    tunnels_.each([](tunnel::Relay& relay) { relay.kill(tunnel::CloseReason::drained); });
+    for (ServedConnection& connection : connections_) connection.cut();
+    for (int i = 0; i < 100 && (!is_idle() || i < 2); ++i) loop_.turn(net::Duration{1});
+}
+
+void Worker::start_thread() {
+    thread_ = std::thread([this] { loop_.run(); });
+}
+
+void Worker::stop_thread() {
+    if (!thread_.joinable()) return;
+    loop_.stop();
+    thread_.join();
+}
+
+void Worker::apply(Change change) {
+    logs_.use(change.logs);
+    const auto is_gone = [&](const auto& item) { return !change.purposes.contains(item.first); };
+    std::erase_if(acceptors_, is_gone);
+    std::erase_if(udp_services_, is_gone);
+    for (auto& [key, purpose] : change.purposes) {
+        const auto opened = change.opened.find(key);
+        const bool udp = purpose.frontend && purpose.frontend->protocol == catalog::Protocol::udp;
+        if (opened == change.opened.end()) {
+            if (udp) {
+                if (const auto at = udp_services_.find(key); at != udp_services_.end())
+                    at->second->set_frontend(purpose.frontend);
+            } else if (const auto at = acceptors_.find(key); at != acceptors_.end()) {
+                at->second->set_purpose(std::move(purpose));
+            }
+            continue;
+        }
+        net::Result<void> result;
+        if (udp) {
+            auto service = std::make_unique<UdpService>(*this, std::move(opened->second), purpose.frontend);
+            result = service->open();
+            udp_services_[key] = std::move(service);
+        } else {
+            auto acceptor = std::make_unique<Acceptor>(*this, std::move(opened->second),
+                                                       std::make_shared<Purpose>(std::move(purpose)));
+            result = acceptor->open();
+            acceptors_[key] = std::move(acceptor);
+        }
+        if (!result) log(LogLevel::error, "watch " + key + ": " + result.error().text());
+    }
+    // Pickers that only this map still uses belong to groups that are gone.
+    std::erase_if(pickers_, [](const auto& item) {
+        return item.second.use_count() == 1 && item.second->group_pointer().use_count() <= 2;
+    });
+    end_idle_connections();
+}
+
+void Worker::end_idle_connections() {
+    for (auto at = connections_.begin(); at != connections_.end();) {
+        ServedConnection& connection = *at++;
+        if (draining_ || connection.is_orphaned()) connection.end_if_idle();
+    }
+}
+
+std::shared_ptr<balance::Picker> Worker::picker(const std::shared_ptr<const catalog::EndpointGroup>& group) {
+    std::shared_ptr<balance::Picker>& slot = pickers_[group->id];
+    if (!slot || slot->group_pointer() != group)
+        slot = std::make_shared<balance::Picker>(group, &shared_.affinity,
+                                                 0x9E3779B97F4A7C15ULL * (index_ + 1), slot.get());
+    return slot;
+}
+
+void Worker::add(ServedConnection& connection) {
+    connections_.push_back(connection);
+    ++connection_count_;
+}
+
+void Worker::remove(ServedConnection& connection) {
+    connections_.erase(connections_.iterator_to(connection));
+    --connection_count_;
+}
+
+bool Worker::is_idle() const { return connection_count_ == 0 && l4_connecting_ == 0 && tunnels_.size() == 0; }
+
+namespace {
+
+// The connection lives in the coroutine's frame.
+net::Task<void> serve_http(Worker& worker, net::Fd fd, net::SocketAddress peer, PurposeSlot purpose,
+                           Admission::Pass pass, std::uint16_t refusal) {
+    HttpConnection connection(worker, std::move(fd), peer, std::move(purpose), std::move(pass));
+    if (refusal != 0)
+        co_await connection.turn_away(refusal);
+    else
+        co_await connection.run();
+}
+
+}  // namespace
+
+void Worker::accepted(net::Fd fd, const net::SocketAddress& peer, const PurposeSlot& purpose) {
+    ++stats_.accepted;
+    auto decision = shared_.admission.enter(peer.ip, loop_.now());
+    if (decision.refusal) ++stats_.refused[std::string(to_string(*decision.refusal))];
+    const auto on_bug = [this](const std::exception_ptr& exception) {
+        try {
+            std::rethrow_exception(exception);
+        } catch (const std::exception& e) {
+            log(LogLevel::error, std::string("a connection ended by an exception: ") + e.what());
+        }
+    };
+    if (purpose->http) {
+        std::uint16_t refusal = 0;
+        if (decision.refusal) refusal = *decision.refusal == Admission::Refusal::max_connections ? 503 : 429;
+        net::spawn(serve_http(*this, std::move(fd), peer, purpose, std::move(decision.pass), refusal),
+                   on_bug);
+        return;
+    }
+    if (decision.refusal) {
+        net::set_reset_on_close(fd.get());
+        return;
+    }
+    net::spawn(serve_tcp(*this, std::move(fd), peer, purpose, std::move(decision.pass)), on_bug);
+}
+
+void Worker::out_of_descriptors(int error) {
+    if (short_of_descriptors_) return;
+    short_of_descriptors_ = true;
+    log(LogLevel::error, std::string("cannot accept: ") + std::strerror(error) +
+                             "; new clients wait in the kernel's queue until descriptors are free");
+}
+
+void Worker::descriptors_are_back() {
+    if (!short_of_descriptors_) return;
+    short_of_descriptors_ = false;
+    log(LogLevel::info, "accepting again");
+}
+
+void Worker::open_tunnel(tunnel::Tunnel tunnel, tunnel::Relay::Ends ends,
+                         std::function<void(const tunnel::Tunnel&)> tail) {
+    const net::KeepAlive keep_alive;
+    net::set_keep_alive(ends.client->fd(), keep_alive);
+    net::set_keep_alive(ends.endpoint->fd(), keep_alive);
+    Stats::PerService& service = stats_.services[tunnel.service];
+    ++service.tunnels_active;
+    ++service.tunnels_opened;
+    auto& relay = tunnels_.add(std::move(tunnel), std::move(ends),
+                               [this, &service, ended = std::move(tail)](const tunnel::Tunnel& t) {
+                                   count_end(t, service);
+                                   if (wants_log(LogLevel::info))
+                                       log(LogLevel::info, tunnel::log_line(t, "close"));
+                                   ended(t);
+                               });
+    if (wants_log(LogLevel::info)) log(LogLevel::info, tunnel::log_line(relay.snapshot(), "open"));
+    if (draining_) relay.drain(1001, "going away", net::Duration{5'000});
+}
+
+void Worker::count_end(const tunnel::Tunnel& t, Stats::PerService& service) {
+    --service.tunnels_active;
+    service.bytes_in += t.from_client.bytes;
+    service.bytes_out += t.from_endpoint.bytes;
+    service.frames_in += t.from_client.frames;
+    service.frames_out += t.from_endpoint.frames;
+    const double seconds = static_cast<double>(t.duration.count()) / 1000.0;
+    const auto bucket = std::lower_bound(duration_bounds.begin(), duration_bounds.end(), seconds);
+    ++service.durations[static_cast<std::size_t>(bucket - duration_bounds.begin())];
+    service.duration_sum += seconds;
+    const auto code =
+        t.closed_by == tunnel::Side::endpoint ? t.from_endpoint.close_code : t.from_client.close_code;
+    const std::string by(t.closed_by ? tunnel::to_string(*t.closed_by) : "hawser");
+    ++stats_.tunnels_closed[{t.service, by, std::string(tunnel::to_string(*t.reason)), code.value_or(0)}];
+}
+
+Stats Worker::collect_stats() const {
+    Stats out = stats_;
+    out.connections = connection_count_ + l4_connecting_;
+    out.idle_endpoint_connections = pool_.size();
+    for (const auto& [key, service] : udp_services_) out.udp_flows += service->flows();
+    const_cast<tunnel::Registry&>(tunnels_).each([&out](tunnel::Relay& relay) {
+        const tunnel::Tunnel t = relay.snapshot();
+        Stats::PerService& service = out.services[t.service];
+        service.bytes_in += t.from_client.bytes;
+        service.bytes_out += t.from_endpoint.bytes;
+        service.frames_in += t.from_client.frames;
+        service.frames_out += t.from_endpoint.frames;
+    });
+    return out;
+}
+
+void Worker::drain(net::Duration spread, net::Duration grace) {
+    draining_ = true;
+    acceptors_.clear();
+    udp_services_.clear();
+    pool_.clear();
+    end_idle_connections();
+    drain_some_tunnels(loop_.now() + spread, grace);
+}
+
+void Worker::drain_some_tunnels(net::TimePoint until, net::Duration grace) {
+    constexpr net::Duration step{50};
+    const auto left = std::chrono::duration_cast<net::Duration>(until - loop_.now());
+    const auto steps = static_cast<std::size_t>(std::max<std::int64_t>(1, left.count() / step.count()));
+    std::size_t undrained = 0;
+    tunnels_.each([&](const tunnel::Relay& relay) { undrained += relay.draining() ? 0 : 1; });
+    if (undrained == 0) return;
+    std::size_t now = (undrained + steps - 1) / steps;
+    tunnels_.each([&](tunnel::Relay& relay) {
+        if (relay.draining() || now == 0) return;
+        --now;
+        relay.drain(1001, "going away", grace);
+    });
+    drain_timer_.work = [this, until, grace] { drain_some_tunnels(until, grace); };
+    loop_.timers().set(drain_timer_, loop_.now() + step);
+}
+
+}  // namespace hawser::gateway
