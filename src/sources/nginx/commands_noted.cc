@@ -41,9 +41,15 @@ void note_process_number(Reading& reading, const Directive& d, const Scope& scop
     note_process(reading, d, scope);
 }
 
+void note_connections(Reading& reading, const Directive& d, const Scope& scope) {
+    if (!parse_number(d.argument(1)))
+        return reading.error(d.position(1), "invalid number \"" + d.argument(1) + "\"");
+    note_process(reading, d, scope);
+}
+
 // Judged when it is known who answers in this location.
 void read_file_use(Reading& reading, const Directive& d, const Scope& scope) {
-    if ((d.name() == "autoindex" || d.name() == "random_index")) {
+    if (d.name() == "autoindex" || d.name() == "random_index") {
         const auto on = read_flag(reading, d);
         if (!on) return;
         if (!*on) return note(reading, d, scope);
@@ -92,7 +98,7 @@ constexpr Command commands[] = {
     {"env", where::main, takes::one, note_process},
     {"load_module", where::main, takes::one, note_process},
     {"error_log", where::main, takes::one_or_more, read_error_log},
-    {"worker_connections", where::events, takes::one, note_process_number},
+    {"worker_connections", where::events, takes::one, note_connections},
     {"use", where::events, takes::one, note_process},
     {"multi_accept", where::events, takes::flag, note_process},
     {"accept_mutex", where::events, takes::flag, note_process},

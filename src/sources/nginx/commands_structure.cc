@@ -149,26 +149,19 @@ struct ListenReader {
     // Options of the socket that hawser leaves to the system.
     bool harmless(std::size_t i) {
         const std::string& text = d.argument(i);
-        static constexpr std::string_view sizes[] = {"rcvbuf=", "sndbuf="};
-        for (const std::string_view size : sizes) {
-            if (!text.starts_with(size)) continue;
-            if (!parse_size(std::string_view(text).substr(size.size())))
-                fail(i,
-                     "invalid " + std::string(size.substr(0, 6)) + " \"" + text.substr(size.size()) + "\"");
-            return options.any_set = true;
-        }
-        if (text.starts_with("fastopen=")) {
-            if (!parse_number(std::string_view(text).substr(9)))
-                fail(i, "invalid fastopen \"" + text.substr(9) + "\"");
-            return options.any_set = true;
-        }
-        if (text.starts_with("so_keepalive=")) {
-            const std::string value = text.substr(13);
+        const std::string_view value = std::string_view(text).substr(text.find('=') + 1);
+        if (text.starts_with("rcvbuf=") || text.starts_with("sndbuf=")) {
+            if (!parse_size(value)) fail(i, "invalid " + text.substr(0, 6) + " \"" + text + "\"");
+        } else if (text.starts_with("fastopen=")) {
+            if (!parse_number(value)) fail(i, "invalid fastopen \"" + text + "\"");
+        } else if (text.starts_with("so_keepalive=")) {
             if (value != "on" && value != "off" && value.find(':') == std::string::npos)
-                fail(i, "invalid so_keepalive value: \"" + value + "\"");
-            return options.any_set = true;
+                fail(i, "invalid so_keepalive value: \"" + std::string(value) + "\"");
+        } else if (text != "bind" && text != "deferred" && text != "reuseport") {
+            return false;
         }
-        return (text == "bind" || text == "deferred" || text == "reuseport") && (options.any_set = true);
+        options.any_set = true;
+        return true;
     }
 
     void read(std::size_t i) {
@@ -180,9 +173,9 @@ struct ListenReader {
         } else if (text.starts_with("backlog=")) {
             const auto value = parse_number(std::string_view(text).substr(8));
             options.any_set = true;
-            if (!value || *value == 0) return fail(i, "invalid backlog \"" + text.substr(8) + "\"");
+            if (!value || *value == 0) return fail(i, "invalid backlog \"" + text + "\"");
             options.backlog = static_cast<int>(std::min<std::uint64_t>(*value, 1U << 30));
-        } else if (text.starts_with("ipv6only=")) {
+        } else if (text.starts_with("ipv6only=o")) {
             options.any_set = true;
             if (text != "ipv6only=on" && text != "ipv6only=off")
                 return fail(i, "invalid ipv6only flags \"" + text.substr(9) + "\"");

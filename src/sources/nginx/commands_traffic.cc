@@ -123,7 +123,8 @@ void read_zone(Reading& reading, const Directive& d, const Scope&) {
         return reading.error(d.position(), d.name() + " \"" + zone->name + "\" is already bound to key \"" +
                                                known->second.zone->key.source + "\"");
     zone->key = std::move(*key);
-    reading.http.zones[zone->name] = {d.position(), std::move(zone)};
+    const std::string name = zone->name;
+    reading.http.zones.emplace(name, ZoneConf{d.position(), std::move(zone)});
 }
 
 void read_limit_conn(Reading& reading, const Directive& d, const Scope& scope) {
@@ -202,8 +203,18 @@ void read_log_format(Reading& reading, const Directive& d, const Scope&) {
     for (std::size_t i = first; i <= d.argument_count(); ++i) {
         auto part = reading.variables.compile_log(d.argument(i), d.position(i));
         if (!part) return;
-        format->format.source += part->source;
-        std::move(part->parts.begin(), part->parts.end(), std::back_inserter(format->format.parts));
+        http::Template& all = format->format;
+        all.source += part->source;
+        for (http::Template::Part& piece : part->parts) {
+            // The words stand side by side: text meets text.
+            using Kind = http::Template::Part::Kind;
+            const bool joins =
+                piece.kind == Kind::literal && !all.parts.empty() && all.parts.back().kind == Kind::literal;
+            if (joins)
+                all.parts.back().text += piece.text;
+            else
+                all.parts.push_back(std::move(piece));
+        }
     }
     reading.http.log_formats.emplace(format->name, std::move(format));
 }

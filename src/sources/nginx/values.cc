@@ -45,26 +45,25 @@ std::optional<std::uint64_t> parse_time(std::string_view text, bool with_millise
     std::uint64_t total = 0;
     std::size_t next_unit = with_milliseconds ? 2 : 0;
     bool any = false;
-    bool bare = false;
     for (std::size_t i = 0; i < text.size();) {
         std::size_t digits = i;
         while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') ++digits;
         const auto number = parse_number(text.substr(i, digits - i));
-        if (!number || bare) return std::nullopt;
+        if (!number) return std::nullopt;
         i = digits;
         std::size_t unit = seconds_unit;
-        bare = i == text.size() || text[i] == ' ';
-        if (!bare) {
+        // A bare number at the end counts seconds, whatever stood before it.
+        if (i < text.size()) {
             const bool is_ms = with_milliseconds && text.substr(i, 2) == "ms";
             const std::string_view name = text.substr(i, is_ms ? 2 : 1);
             const auto* found = std::find_if(std::begin(units), std::end(units),
                                              [name](const Unit& u) { return u.name == name; });
             if (found == std::end(units)) return std::nullopt;
             unit = static_cast<std::size_t>(found - std::begin(units));
+            if (unit < next_unit) return std::nullopt;
+            next_unit = unit + 1;
             i += name.size();
         }
-        if (unit < next_unit) return std::nullopt;
-        next_unit = unit + 1;
         if (*number > most / units[unit].milliseconds) return std::nullopt;
         total += *number * units[unit].milliseconds;
         if (total > most) return std::nullopt;
