@@ -29,7 +29,12 @@ class Answer:
 
 class Client:
     def __init__(self, address, source=None, patience=PATIENCE):
-        self.socket = socket.create_connection(address, patience, (source, 0) if source else None)
+        """address: where to connect, or a socket that is connected."""
+        self.socket = (
+            address
+            if isinstance(address, socket.socket)
+            else socket.create_connection(address, patience, (source, 0) if source else None)
+        )
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(patience)
         self.buffer = b""

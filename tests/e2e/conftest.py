@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lab, pods that the test process itself plays, and hawser on the nodes."""
+
+import itertools
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import network
+import pods as played
+import site_programs as site
+
+SITE_APPS = {"a1": "im", "b1": "im", "a2": "testim", "a3": "testim", "b2": "testim", "b3": "testim"}
+
+
+@pytest.fixture(scope="session")
+def lab(lab_is_possible):
+    made = network.Lab(f"e{os.getpid()}", external="route", pods=3)
+    made.up()
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="session")
+def pods(lab):
+    """All pods answer on 9080: HTTP, WebSocket and (by their behaviour) raw TCP."""
+    made = played.Pods(lab, list(lab.pods), 9080)
+    yield made
+    made.stop()
+
+
+class Cluster:
+    """The manifests and nginx files of one test, and the hawsers that read them."""
+
+    def __init__(self, lab, directory):
+        self.lab, self.directory = lab, directory
+        self.manifests = directory / "manifests"
+        self.manifests.mkdir()
+        self.nginx = directory / "hawser.nginx.conf"
+        self.nginx.write_text((site.SITE / "nginx-websocket.conf").read_text())
+        self.apps = dict(SITE_APPS)
+        self.running = []
+        self._numbers = itertools.count(1)
+
+    def use_site(self):
+        for name in site.FILES:
+            (self.manifests / name).write_text((site.SITE / name).read_text())
+        self.write_pods()
+
+    def write_pods(self, **changes):
+        site.write_cluster(self.manifests / "cluster.json", self.lab, self.apps, **changes)
+
+    def write(self, name, text):
+        site.write_atomically(self.manifests / name, text)
+
+    def write_nginx(self, text):
+        site.write_atomically(self.nginx, text)
+
+    def start(self, node="a", nginx=True, options=(), manifests=True, **more):
+        hawser = site.Hawser(
+            self.lab, node, [self.manifests] if manifests else [], [self.nginx] if nginx else [], options,
+            log=f"{self.directory.name}-{node}-{next(self._numbers)}.log", **more,
+        )
+        self.running.append(hawser)
+        hawser.wait_ready()
+        return hawser
+
+    def stop(self):
+        for hawser in self.running:
+            hawser.stop()
+
+
+@pytest.fixture
+def cluster(lab, pods, tmp_path):
+    made = Cluster(lab, tmp_path)
+    pods.forget()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def site_cluster(cluster):
+    cluster.use_site()
+    return cluster
