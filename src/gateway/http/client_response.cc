@@ -37,8 +37,8 @@ bool is_hop_by_hop(const Exchange& x, const Proxy& proxy, std::string_view name)
     const bool strict = proxy.upgrade == UpgradePolicy::automatic || answer.status == 101;
     if (!strict) return false;
     if (same_name(name, "Upgrade")) return answer.status != 101 && answer.status != 426;
-    return is_one_of(name, {"Proxy-Connection", "Proxy-Authenticate", "TE", "Trailer"}) ||
-           answer.fields.has_token("Connection", name);
+    if (same_name(name, "Trailer")) return answer.status == 101;
+    return is_one_of(name, {"Proxy-Connection", "TE"}) || answer.fields.has_token("Connection", name);
 }
 
 // proxy_redirect on the part of `value` behind `prefix` bytes. False: none of the rules matched.

@@ -87,6 +87,18 @@ TEST(ClientFields, a_101_keeps_upgrade_and_nothing_else_of_the_hop) {
               "Sec-WebSocket-accept: k=\nSec-WebSocket-Protocol: chat\n");
 }
 
+TEST(ClientFields, routes_that_upgrade_by_themselves_pass_nothing_of_the_hop) {
+    Answered a(
+        "HTTP/1.1 426 Upgrade Required\r\nConnection: X-Hop, Upgrade\r\nUpgrade: websocket\r\nX-Hop: 1\r\n"
+        "TE: t\r\nProxy-Connection: x\r\nTrailer: X-Sum\r\nContent-Length: 0\r\n\r\n");
+    a.proxy->upgrade = catalog::http::UpgradePolicy::automatic;
+    EXPECT_EQ(a.fields(),
+              "Server: hawser\nDate: Sun, 06 Nov 1994 08:49:37 GMT\nContent-Length: 0\nUpgrade: websocket\n"
+              "Trailer: X-Sum\n");
+    a.x.upstream_response = answer("HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(a.fields(), "Server: hawser\nDate: Sun, 06 Nov 1994 08:49:37 GMT\nContent-Length: 0\n");
+}
+
 TEST(ClientFields, a_chunked_answer_has_no_framing_fields) {
     Answered a("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: 1\r\n\r\n");
     EXPECT_EQ(a.fields(), "Server: hawser\nDate: Sun, 06 Nov 1994 08:49:37 GMT\nX: 1\n");

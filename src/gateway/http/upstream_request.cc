@@ -101,8 +101,9 @@ void add_client_fields(UpstreamRequest& out, const Exchange& x, const Proxy& pro
 
 std::string make_target(const Exchange& x, const Proxy& proxy, const DynamicTarget* dynamic) {
     if (dynamic != nullptr && dynamic->uri) return *dynamic->uri;
-    const bool empty_path = x.request.raw_path.empty();  // "GET http://host": there is nothing to send raw
-    if (!proxy.uri && x.uri_as_sent && !empty_path) return std::string(target_as_sent(x));
+    const std::string_view sent = target_as_sent(x);
+    // "GET http://host?x" has no path that could go out as it came.
+    if (!proxy.uri && x.uri_as_sent && sent.starts_with('/')) return std::string(sent);
 
     std::string out;
     std::size_t replaced = 0;

@@ -17,6 +17,7 @@ using testing::verdict;
 TEST(UpstreamTarget, is_what_nginx_sends) {
     Site site;
     site.add("/p/");
+    site.add("= /");
     const auto replacing = [&](std::string_view name, catalog::http::Script script = {}) {
         site.add(name, std::move(script))->proxy->uri = "/v/";
     };
@@ -38,6 +39,8 @@ TEST(UpstreamTarget, is_what_nginx_sends) {
         {"/qv?v=a?b", "/qa%3Fb/x"},
         {"http://a.test/p/x?y", "/p/x?y"},
         {"/x/../p/a", "/x/../p/a"},
+        {"http://a.test?x", "/?x"},
+        {"http://a.test", "/"},
     };
     for (const Row& row : rows) {
         Exchange x = site.get(row.sent);
