@@ -215,7 +215,6 @@ void Picker::succeeded(std::size_t index, const PickRequest& /*request*/) { impl
 void Picker::failed(std::size_t index, const PickRequest& request) {
     impl_->peers.failed(index, request.now);
     const catalog::Endpoint& endpoint = group_->endpoints[index];
-    if (endpoint.state) endpoint.state->failed.fetch_add(1, std::memory_order_relaxed);
     if (!impl_->has_affinity()) return;
     // Another connection of this client may have been bound elsewhere meanwhile: that one stays.
     const auto bound =
@@ -224,9 +223,7 @@ void Picker::failed(std::size_t index, const PickRequest& request) {
 }
 
 Hold::Hold(std::shared_ptr<catalog::EndpointState> state) : state_(std::move(state)) {
-    if (!state_) return;
-    state_->active.fetch_add(1, std::memory_order_relaxed);
-    state_->opened.fetch_add(1, std::memory_order_relaxed);
+    if (state_) state_->active.fetch_add(1, std::memory_order_relaxed);
 }
 
 Hold& Hold::operator=(Hold&& other) noexcept {

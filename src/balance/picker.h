@@ -84,7 +84,7 @@ class Picker {
     std::optional<std::size_t> pick(const PickRequest& request, Tried& tried);
 
     // What became of an attempt; once for each pick (max_fails / fail_timeout as nginx counts them; a failed
-    // client-affine endpoint loses its entry, A-06). failed() also counts EndpointState::failed.
+    // client-affine endpoint loses its entry, A-06).
     void succeeded(std::size_t index, const PickRequest& request);
     void failed(std::size_t index, const PickRequest& request);
 
@@ -99,8 +99,8 @@ class Picker {
     std::unique_ptr<Impl> impl_;
 };
 
-// Counts one active request, connection or tunnel on an endpoint while it lives; each also counts in
-// EndpointState::opened.
+// Counts one active request, connection or tunnel on an endpoint while it lives. EndpointState::opened and
+// failed are for the gateway to count, which knows what was an attempt.
 class Hold {
   public:
     Hold() = default;

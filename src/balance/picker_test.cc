@@ -95,7 +95,6 @@ TEST(Picker, least_connected_counts_what_other_threads_and_snapshots_hold) {
     again = Hold();
     EXPECT_EQ(pick_one(picker, from(client(1), start)), 0U);
     EXPECT_EQ(endpoints[0].state->active, 0);
-    EXPECT_EQ(endpoints[0].state->opened, 2U);
 }
 
 TEST(Hold, counts_once_however_it_is_moved) {
@@ -108,7 +107,6 @@ TEST(Hold, counts_once_however_it_is_moved) {
         EXPECT_EQ(state->active, 1);
     }
     EXPECT_EQ(state->active, 0);
-    EXPECT_EQ(state->opened, 1U);
     Hold nothing(nullptr);
 }
 
@@ -138,7 +136,6 @@ TEST(Picker, never_takes_the_last_server_out_for_its_failures) {
         ASSERT_EQ(pick_one(picker, from(client(1), start)), 0U);
         picker.failed(0, from(client(1), start));
     }
-    EXPECT_EQ(endpoints[0].state->failed, 5U);
 }
 
 TEST(Picker, takes_failures_back_only_after_a_probe) {
