@@ -112,6 +112,10 @@ GOOD = {
     "duplicate extension": "types { text/a x; text/b x; }",
     "brace at a word's end": location("return 200 a}b;"),
     "time with units in order": location(PASS + "proxy_read_timeout 1w2d3h4m5s6ms;"),
+    "words without case": location(PASS + "proxy_next_upstream Error HTTP_502; proxy_ignore_headers x-accel-expires; proxy_buffering OFF;"),
+    "time with a bare end": server("send_timeout 1m5; return 204;"),
+    "two locations of one regex": server("location ~ a { return 200; } location ~ a { return 201; }"),
+    "prefix beside exact": server("location /a { return 200; } location = /a { return 201; }"),
     "carriage returns": "map $uri $m {\r\n default a;\r\n}\r\n",
 }
 
@@ -145,6 +149,7 @@ BAD = {
     "bad size": server("client_max_body_size 10x;"),
     "size with g": server("client_header_buffer_size 1g;"),
     "bad time": server("client_body_timeout 10x;"),
+    "a time with a space": server('send_timeout "5 s";'),
     "units out of order": server("client_body_timeout 1s1m;"),
     "bad number": server("keepalive_requests x;"),
     "bad keepalive": server("keepalive_timeout x;"),
@@ -314,6 +319,18 @@ REFUSED = {
     "limit_rate": (server("limit_rate 1k;"), "limit_rate"),
     "real_ip proxy_protocol": (server("real_ip_header proxy_protocol;"), "proxy_protocol"),
 }
+
+
+def test_the_page_names_every_directive():
+    page = (ROOT / "docs/nginx.md").read_text()
+    missing = set()
+    for source in (ROOT / "src/sources/nginx").glob("commands_*.cc"):
+        table = source.read_text().split("constexpr Command commands[] = {", 1)[1]
+        for name in re.findall(r'\{\s*"([a-z0-9_]+)",', table):
+            families = [f"`{name[:i + 1]}*`" for i, c in enumerate(name) if c == "_"]
+            if f"`{name}`" not in page and not any(f in page for f in families):
+                missing.add(name)
+    assert not missing - {"autoindex", "random_index"}  # named with their values
 
 
 def ask_nginx(path):

@@ -135,7 +135,7 @@ void read_next_upstream(Reading& reading, const Directive& d, const Scope& scope
     bool off = false;
     for (std::size_t i = 1; i <= d.argument_count(); ++i) {
         const auto* known = std::find_if(std::begin(names), std::end(names),
-                                         [&](const Named& n) { return n.name == d.argument(i); });
+                                         [&](const Named& n) { return n.name == lower(d.argument(i)); });
         if (known == std::end(names))
             return reading.error(d.position(i), "invalid value \"" + d.argument(i) + "\"");
         if ((bits & known->bit) != 0)
@@ -147,20 +147,19 @@ void read_next_upstream(Reading& reading, const Directive& d, const Scope& scope
 }
 
 void read_ignore_headers(Reading& reading, const Directive& d, const Scope& scope) {
-    static constexpr std::string_view known[] = {"X-Accel-Redirect",  "X-Accel-Expires", "X-Accel-Limit-Rate",
-                                                 "X-Accel-Buffering", "X-Accel-Charset", "Expires",
-                                                 "Cache-Control",     "Set-Cookie",      "Vary"};
+    static constexpr std::string_view known[] = {"x-accel-redirect",  "x-accel-expires", "x-accel-limit-rate",
+                                                 "x-accel-buffering", "x-accel-charset", "expires",
+                                                 "cache-control",     "set-cookie",      "vary"};
     auto& slot = scope.location->proxy.ignored_headers;
     if (!slot) slot.emplace();
     for (std::size_t i = 1; i <= d.argument_count(); ++i) {
-        if (std::find(std::begin(known), std::end(known), d.argument(i)) == std::end(known))
-            return reading.error(d.position(i), "invalid value \"" + d.argument(i) + "\"");
         const std::string name = lower(d.argument(i));
-        if (std::find(slot->begin(), slot->end(), name) != slot->end()) {
+        if (std::find(std::begin(known), std::end(known), name) == std::end(known))
+            return reading.error(d.position(i), "invalid value \"" + d.argument(i) + "\"");
+        if (std::find(slot->begin(), slot->end(), name) != slot->end())
             reading.diagnostics.warning(d.position(i), "duplicate value \"" + d.argument(i) + "\"");
-        } else {
+        else
             slot->push_back(name);
-        }
     }
 }
 

@@ -41,7 +41,6 @@ class Lexer {
         : text_(text), file_(file), diagnostics_(diagnostics) {}
 
     Statement next();
-    [[nodiscard]] catalog::Position position() const { return {file_, line_, column_}; }
 
   private:
     enum class Step : std::uint8_t { more, done };

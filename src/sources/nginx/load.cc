@@ -55,7 +55,6 @@ void add_combined(Reading& reading) {
 }
 
 void read_whole(Reading& reading, const Input& input) {
-    reading.http.defaults.location.access_log_off = false;
     read_directives(reading, input.directives, {});
     if (!reading.has_events)
         reading.diagnostics.warning({input.name, 0, 0},
@@ -129,22 +128,28 @@ net::Result<std::vector<net::IpAddress>> resolve_by_system(const std::string& ho
 
 Loaded load(const std::vector<std::string>& files, const LoadOptions& options,
             catalog::Diagnostics& diagnostics) {
-    Syntax syntax(options.bounds, diagnostics);
+    catalog::Diagnostics own;  // what other sources got wrong is not to void these listeners
+    Syntax syntax(options.bounds, own);
     std::vector<Input> inputs;
     for (const std::string& file : files) {
         const std::string directory = options.conf_prefix.empty() ? directory_of(file) : options.conf_prefix;
         inputs.push_back({file, syntax.read_file(file, directory, {}), false});
     }
-    return compile(std::move(inputs), syntax, options, diagnostics);
+    Loaded out = compile(std::move(inputs), syntax, options, own);
+    diagnostics.append(own);
+    return out;
 }
 
 Loaded load_text(std::string_view text, const std::string& name, const LoadOptions& options,
                  catalog::Diagnostics& diagnostics) {
-    Syntax syntax(options.bounds, diagnostics);
+    catalog::Diagnostics own;
+    Syntax syntax(options.bounds, own);
+    const std::string directory = options.conf_prefix.empty() ? "." : options.conf_prefix;
     std::vector<Input> inputs;
-    inputs.push_back(
-        {name, syntax.read_text(text, name, options.conf_prefix.empty() ? "." : options.conf_prefix), false});
-    return compile(std::move(inputs), syntax, options, diagnostics);
+    inputs.push_back({name, syntax.read_text(text, name, directory), false});
+    Loaded out = compile(std::move(inputs), syntax, options, own);
+    diagnostics.append(own);
+    return out;
 }
 
 }  // namespace hawser::nginx

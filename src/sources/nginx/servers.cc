@@ -167,15 +167,12 @@ class ServerBuilder {
 
 // ---- listeners
 
-// nginx's name for an address in its messages.
-std::string address_text(const net::SocketAddress& address) { return address.text(); }
-
 class ListenerBuilder {
   public:
     explicit ListenerBuilder(Reading& reading) : reading_(reading) {}
 
     void add(const ServerConf& conf, const std::shared_ptr<const http::VirtualServer>& server) {
-        for (const ListenConf& listen : conf.listens) add(listen, conf, server);
+        for (const ListenConf& listen : conf.listens) add_one(listen, server);
     }
 
     std::vector<http::Listener> finish() {
@@ -193,9 +190,8 @@ class ListenerBuilder {
         bool has_options = false, has_default = false;
     };
 
-    void add(const ListenConf& listen, const ServerConf&,
-             const std::shared_ptr<const http::VirtualServer>& server) {
-        const std::string text = address_text(listen.address);
+    void add_one(const ListenConf& listen, const std::shared_ptr<const http::VirtualServer>& server) {
+        const std::string text = listen.address.text();
         const auto [at, is_new] = entries_.try_emplace(listen.address);
         Entry& entry = at->second;
         http::Listener& listener = entry.listener;
@@ -240,9 +236,9 @@ class ListenerBuilder {
                 std::string text = name.text;
                 if (name.kind == Kind::leading_wildcard && !name.also_bare) text.insert(0, 1, '*');
                 if (name.kind == Kind::trailing_wildcard) text += '*';
-                reading_.diagnostics.warning(server->position,
-                                             "conflicting server name \"" + text + "\" on " +
-                                                 address_text(entry.listener.address) + ", ignored");
+                reading_.diagnostics.warning(server->position, "conflicting server name \"" + text +
+                                                                   "\" on " + entry.listener.address.text() +
+                                                                   ", ignored");
             }
         }
     }

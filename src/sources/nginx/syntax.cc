@@ -109,9 +109,9 @@ std::vector<Directive> Syntax::read_block(Lexer& lexer, const std::shared_ptr<co
                 diagnostics_.error({*file, statement.line, statement.column}, "blocks are nested too deeply");
                 return out;
             }
-            const bool was_open = ++block_depth_ > 0;
+            ++block_depth_;
             directive.children = read_block(lexer, file, directory, depth + 1, &directive);
-            if (was_open) --block_depth_;
+            --block_depth_;
             // The block of an unexpected "{" has no name: it was reported and is dropped.
             if (directive.words.empty()) continue;
             // At the end of the file one message is enough, not one per open block.
