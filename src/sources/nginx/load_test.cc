@@ -365,6 +365,17 @@ TEST(Load, a_location_that_nobody_answers_is_a_warning_and_one_with_files_an_err
                 ElementsAre());
 }
 
+TEST(Load, what_many_locations_inherit_is_wrong_once) {
+    const Result r =
+        read("limit_req zone=nope;\nserver { location /a { return 1; } location /b { return 1; } }");
+    EXPECT_THAT(r.errors(), ElementsAre("f:1:1: error: zero size shared memory zone \"nope\""));
+}
+
+TEST(Load, an_internal_location_with_files_is_an_error) {
+    EXPECT_THAT(read("server { location /a { internal; root /srv; } }").errors(),
+                ElementsAre(HasSubstr("\"root\" is not supported")));
+}
+
 TEST(Load, log_formats_and_conditions_are_kept) {
     const Result r = read_good(R"(log_format j escape=json '{"a":"$remote_addr",' '"s":$status}';
         server { access_log logs/x.log j if=$arg_log; access_log /dev/stdout; location / { access_log off; return 204; } })");

@@ -100,7 +100,7 @@ class ServerBuilder {
     }
 
     void judge_location(const LocationConf& conf, const FileUse* root) {
-        const bool answers = returns_ || conf.pass || conf.internal || always_returns(conf.script);
+        const bool answers = returns_ || conf.pass || always_returns(conf.script);
         if (answers) {
             for (const FileUse& use : conf.files) note_file_use(use);
             return;
@@ -113,7 +113,7 @@ class ServerBuilder {
         if (root != nullptr) {
             reading_.error(conf.position, what + ", and hawser serves no files from the \"root\" at " +
                                               root->position.text());
-        } else if (!has_rewrite(conf.script)) {
+        } else if (!conf.internal && !has_rewrite(conf.script)) {
             reading_.diagnostics.warning(conf.position,
                                          what + ": it answers 404, for hawser serves no files");
         }

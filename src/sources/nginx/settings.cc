@@ -17,12 +17,12 @@ std::shared_ptr<const http::LimitZone> find_zone(Reading& reading, const LimitUs
                                                  http::LimitZone::Kind kind) {
     const auto zone = reading.http.zones.find(use.zone);
     if (zone == reading.http.zones.end()) {
-        reading.error(use.position, "zero size shared memory zone \"" + use.zone + "\"");
+        error_once(reading, use.position, "zero size shared memory zone \"" + use.zone + "\"");
         return nullptr;
     }
     if (zone->second.zone->kind != kind) {
-        reading.error(use.position,
-                      "the shared memory zone \"" + use.zone + "\" is already declared for a different use");
+        error_once(reading, use.position,
+                   "the shared memory zone \"" + use.zone + "\" is already declared for a different use");
         return nullptr;
     }
     return zone->second.zone;
@@ -105,6 +105,12 @@ void check_buffers(Reading& reading, const LocationConf& merged) {
 }
 
 }  // namespace
+
+void error_once(Reading& reading, const catalog::Position& where, std::string message) {
+    const auto& all = reading.diagnostics.all();
+    const catalog::Diagnostic same{catalog::Severity::error, where, std::move(message)};
+    if (std::find(all.begin(), all.end(), same) == all.end()) reading.error(where, same.message);
+}
 
 std::shared_ptr<const http::Settings> make_settings(Reading& reading, const LocationConf& merged) {
     auto out = std::make_shared<http::Settings>();

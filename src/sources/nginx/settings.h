@@ -12,6 +12,9 @@
 
 namespace hawser::nginx {
 
+// For what several levels inherit: the same error at the same place is said once.
+void error_once(Reading& reading, const catalog::Position& where, std::string message);
+
 std::shared_ptr<const catalog::http::Settings> make_settings(Reading& reading, const LocationConf& merged);
 
 // merged.pass must be there. nothing after an error.
