@@ -229,6 +229,8 @@ void Api::post_message(const HttpRequest& request, const Claims& who, const std:
         return answer(error_response(413, "too_long", "text is longer than 8000 bytes"));
     if (draft.text.empty() || !valid_name(draft.from) || !valid_message_id(draft.id))
         return answer(error_response(400, "bad_request", "text is missing, or from or id is malformed"));
+    if (!hub_.has_place_for(room))
+        return answer(error_response(503, "too_many_rooms", "there are too many rooms"));
     const Draft key{.room = draft.room, .from = draft.from, .id = draft.id, .text = {}};
     hub_.append(std::move(draft), [key, answer](const net::Result<Appended>& appended) {
         if (!appended) return answer(error_response(503, "unavailable", appended.error().text()));

@@ -215,6 +215,8 @@ net::Result<void> Database::apply(std::span<const Batch> batches) {
             auto& [room, end] = *row;
             if (batch.position <= end.position) continue;
             for (const auto& message : batch.messages) {
+                // Neither can be, unless somebody else writes to the stream; the view must not stop for that.
+                if (message.seq <= end.last || find_row(room, message.from, message.id)) continue;
                 insert(room, message);
                 end.last = message.seq;
             }

@@ -46,6 +46,7 @@ class Delivery {
 
     // The rooms that there are; forgets all others. Sessions must be gone or go.
     void set_rooms(const std::vector<RoomInfo>& rooms);
+    [[nodiscard]] std::size_t room_count() const { return rooms_.size(); }
     [[nodiscard]] std::uint64_t last(const std::string& room) const;
     [[nodiscard]] std::vector<RoomInfo> open_rooms(std::size_t limit) const;  // without direct ones
     [[nodiscard]] std::vector<RoomInfo> direct_rooms_of(const std::string& user) const;

@@ -161,6 +161,8 @@ void Hub::on(SessionId id, Session& session, const SignIn& sign_in, const std::s
 void Hub::on(SessionId id, Session& session, const Join& join, const std::string& ref) {
     if (!may_enter(session.name, join.room))
         refuse(session, "forbidden", "this is a direct room of others", ref);
+    else if (!has_place_for(join.room))
+        refuse(session, "too_many_rooms", "there are too many rooms", ref);
     else if (!delivery_.join(id, join.room, join.after, ref))
         refuse(session, "too_many_rooms", "leave another room first", ref);
 }
@@ -175,6 +177,10 @@ void Hub::on(SessionId id, Session& session, const Send& send, const std::string
         send.room.empty() && send.to != session.name ? direct_room(session.name, send.to) : send.room;
     if (!may_enter(session.name, room)) {
         refuse(session, "forbidden", "you cannot write there", ref, send.id);
+        return;
+    }
+    if (!has_place_for(room)) {
+        refuse(session, "too_many_rooms", "there are too many rooms", ref, send.id);
         return;
     }
     Draft draft{.room = room, .from = session.name, .id = send.id, .text = send.text};

@@ -55,6 +55,11 @@ class Hub {
     // Stores a message for a session or the REST interface. Checks nothing.
     void append(Draft draft, Store::Answer<Appended> answer);
 
+    // Whether the room is there or may be made.
+    [[nodiscard]] bool has_place_for(const std::string& room) const {
+        return delivery_.last(room) != 0 || delivery_.room_count() < options_.limits.max_rooms;
+    }
+
     [[nodiscard]] bool ready() const { return ready_ && !draining_; }
     [[nodiscard]] bool draining() const { return draining_; }
     [[nodiscard]] std::vector<RoomInfo> rooms() const;

@@ -10,6 +10,7 @@ namespace hawser::im {
 struct Limits {
     std::size_t max_connections = 10'000;     // WebSocket and HTTP together; further ones get 503
     std::size_t max_frame_bytes = 16 * 1024;  // of one WebSocket message, inflated; past it close 1009
+    std::size_t max_rooms = 100'000;          // direct ones included; kept in memory on every replica
     double rate = 20;                         // requests a second of one session, 0: unlimited
     double burst = 60;                        // requests at once
     unsigned strikes = 40;                    // refused requests in a row, then close 1008

@@ -68,7 +68,11 @@ prometheus::Counter& Metrics::handshake_failed(const std::string& reason) {
     return handshakes_failed_.Add({{"reason", reason}});
 }
 
-prometheus::Counter& Metrics::closed(unsigned code) { return closed_.Add({{"code", std::to_string(code)}}); }
+prometheus::Counter& Metrics::closed(unsigned code) {
+    // The peer chooses its code: only the protocol's own get a label.
+    const bool known = code >= 1000 && code <= 1015;
+    return closed_.Add({{"code", known ? std::to_string(code) : "other"}});
+}
 
 prometheus::Counter& Metrics::http(unsigned status) {
     return http_.Add({{"status", std::to_string(status)}});

@@ -211,6 +211,7 @@ void NatsStore::set_connected(bool connected) {
 
 void NatsStore::start_view(const std::string& epoch, std::uint64_t target) {
     caught_up_ = false;
+    broken_ = false;
     target_ = target;
     auto kept = view_.keep("epoch", epoch);
     if (kept && *kept != epoch) {
@@ -224,7 +225,7 @@ void NatsStore::start_view(const std::string& epoch, std::uint64_t target) {
 }
 
 void NatsStore::caught_up_if(std::uint64_t position) {
-    if (caught_up_ || position < target_ || resubscribe_) return;
+    if (caught_up_ || broken_ || position < target_) return;
     if (!told_) {
         auto rooms = view_.rooms();
         if (!rooms) {
@@ -246,11 +247,13 @@ void NatsStore::set_ready(bool ready) {
 }
 
 void NatsStore::apply(std::vector<Entry> entries) {
+    if (broken_) return;
     std::vector<Batch> batches;
     batches.reserve(entries.size());
     for (auto& entry : entries) batches.push_back(std::move(entry.batch));
     if (const auto done = view_.apply(batches); !done) {
         spdlog::error("{}", done.error().text());
+        broken_ = true;
         set_connected(false);
         resubscribe_ = true;  // from where the view is
         return;

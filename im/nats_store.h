@@ -120,7 +120,8 @@ class NatsStore final : public Store {
     std::uint64_t target_ = 0;  // the view is complete from this position on
     bool caught_up_ = false;
     bool ready_ = false;
-    bool told_ = false;  // Events::history for this epoch
+    bool broken_ = false;  // an entry could not be applied: nothing more until the stream is read anew
+    bool told_ = false;    // Events::history for this epoch
 
     std::thread follower_;
     Worker worker_;

@@ -155,10 +155,8 @@ class WebsocketSession final : public Connection, public std::enable_shared_from
         });
     }
 
-    void cut() {
-        beast::get_lowest_layer(socket_).close();
-        if (!reading_ && !writing_) finish(boost::asio::error::operation_aborted);
-    }
+    // What is under way (a write, or a Close) fails now, and finishes the session.
+    void cut() { beast::get_lowest_layer(socket_).close(); }
 
     void finish(beast::error_code why) {
         if (std::exchange(done_, true)) return;

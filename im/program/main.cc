@@ -92,6 +92,7 @@ void describe(CLI::App& app, Options& options) {
     app.add_option("--max-connections", limits.max_connections)->capture_default_str();
     app.add_option("--max-frame-bytes", limits.max_frame_bytes, "of one WebSocket message")
         ->capture_default_str();
+    app.add_option("--max-rooms", limits.max_rooms, "direct ones included")->capture_default_str();
     app.add_option("--rate", limits.rate, "requests a second of one session, 0: unlimited")
         ->capture_default_str();
     app.add_option("--burst", limits.burst, "requests of one session at once")->capture_default_str();
