@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 
 namespace hawser::catalog {
@@ -77,7 +78,7 @@ void append_ingress(Listener& listener, const std::vector<std::shared_ptr<const 
         for (const ServerName& name : server->names) {
             const auto taken = names.find(written(name));
             if (taken != names.end())
-                diagnostics.error(server->position, "the host " + name.text + " is served at " +
+                diagnostics.error(server->position, "the host " + server->name + " is served at " +
                                                         listener.address.text() + " by " +
                                                         taken->second.text() + " already");
         }
@@ -113,7 +114,8 @@ std::vector<Listener> merge_listeners(const std::vector<Listener>& sources,
         for (auto& [address, listener] : out) list.push_back(std::move(listener));
         return list;
     }
-    for (const net::SocketAddress& address : options.ingress_listen) {
+    const std::set<net::SocketAddress> wanted(options.ingress_listen.begin(), options.ingress_listen.end());
+    for (const net::SocketAddress& address : wanted) {
         Listener fresh;
         fresh.address = address;
         fresh.source = "ingress";
@@ -140,7 +142,12 @@ void check_addresses(const Snapshot& snapshot, Diagnostics& diagnostics) {
                        positions[first->second->service], diagnostics);
     }
     for (const http::Listener& listener : snapshot.listeners) {
-        const auto found = taken.find({listener.address, Protocol::tcp});
+        auto found = taken.find({listener.address, Protocol::tcp});
+        // A nodePort stands for every address of the node, but not for its loopback.
+        const net::IpAddress any =
+            listener.address.ip.is_v4() ? net::IpAddress::any_v4() : net::IpAddress::any_v6();
+        if (found == taken.end() && !listener.address.ip.is_loopback())
+            found = taken.find({net::SocketAddress{any, listener.address.port}, Protocol::tcp});
         if (found == taken.end() || found->second->kind == FrontendKind::cluster_ip) continue;
         describe_clash(
             listener.position, "the HTTP listener", listener.address, "TCP",

@@ -147,10 +147,15 @@ class AnnotationReader {
         return true;
     }
 
-    bool read_seconds(const std::string& value, std::chrono::milliseconds& into) {
-        const auto seconds = to_number(value, 10ULL * 365 * 86400);
-        if (!seconds) return refuse(value);
-        into = std::chrono::seconds(*seconds);
+    // `least` is 0 where 0 means "no limit".
+    std::optional<std::chrono::seconds> seconds(const std::string& value, std::uint64_t least = 1) {
+        const auto number = to_number(value, 10ULL * 365 * 86400);
+        if (number && *number >= least) return std::chrono::seconds(*number);
+        refuse(value);
+        return std::nullopt;
+    }
+    bool read_seconds(const std::string& value, std::chrono::milliseconds& into, std::uint64_t least = 1) {
+        if (const auto read = seconds(value, least)) into = *read;
         return true;
     }
     bool read_switch(const std::string& value, bool& into) {
@@ -223,10 +228,8 @@ class AnnotationReader {
         if (name_ == "proxy-connect-timeout") return read_seconds(value, proxy.connect_timeout);
         if (name_ == "proxy-send-timeout") return read_seconds(value, proxy.send_timeout);
         if (name_ == "proxy-read-timeout") {
-            const auto before = proxy.read_timeout;
-            read_seconds(value, proxy.read_timeout);
             // People write it for their WebSockets: it is the tunnel's limit too, as it is in nginx.
-            if (proxy.read_timeout != before || value == "60") proxy.tunnel_idle_timeout = proxy.read_timeout;
+            if (const auto read = seconds(value)) proxy.read_timeout = proxy.tunnel_idle_timeout = *read;
             return true;
         }
         if (name_ == "proxy-body-size")
@@ -249,7 +252,8 @@ class AnnotationReader {
             proxy.next_upstream_tries = static_cast<std::uint32_t>(*tries);
             return true;
         }
-        if (name_ == "proxy-next-upstream-timeout") return read_seconds(value, proxy.next_upstream_timeout);
+        if (name_ == "proxy-next-upstream-timeout")
+            return read_seconds(value, proxy.next_upstream_timeout, 0);
         if (name_ == "proxy-http-version") {
             if (value != "1.0" && value != "1.1") return refuse(value);
             proxy.http_1_1 = value == "1.1";

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <set>
+#include <system_error>
 
 #include "sources/manifest/manifest.h"
 
@@ -77,6 +79,7 @@ class Lister {
 // The whole file, or nothing after a report.
 std::optional<std::string> read_file(const std::string& file, std::uint64_t max_size,
                                      Diagnostics& diagnostics) {
+    errno = 0;
     std::ifstream in(file, std::ios::binary);
     std::string text;
     std::vector<char> buffer(64 * 1024);
@@ -88,7 +91,7 @@ std::optional<std::string> read_file(const std::string& file, std::uint64_t max_
         }
     }
     if (!in.eof() || in.bad()) {
-        diagnostics.error({file, 0, 0}, "cannot be read");
+        diagnostics.error({file, 0, 0}, "cannot be read: " + std::generic_category().message(errno));
         return std::nullopt;
     }
     return text;

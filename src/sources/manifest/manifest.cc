@@ -66,11 +66,14 @@ void ObjectReader::read_kind(const Value& document, const std::string& file, std
     const Path root(document);
     T object;
     decode(document, root, object, report);
+    if (object.metadata.namespace_.empty()) object.metadata.namespace_ = "default";
     // Only what could be decoded is judged: a wrong type would be reported a second time as a missing value.
     if (diagnostics_.errors() == before) validate(object, root, options_, report);
     if (object.metadata.name.empty()) return;
     const Position where = position_of(document, file);
-    const std::string key = std::string(kind) + " " + object.metadata.key();
+    const bool namespaced = kind != "Node" && kind != "IngressClass";
+    const std::string key =
+        std::string(kind) + " " + (namespaced ? object.metadata.key() : object.metadata.name);
     const auto [first, fresh] = seen_.emplace(key, where);
     if (!fresh)
         diagnostics_.error(where, key + " is given twice: first at " + first->second.text());
