@@ -16,7 +16,7 @@ bool same_endpoint(const Endpoint& a, const Endpoint& b) { return identity(a) ==
 auto settings(const EndpointGroup& g) {
     return std::tie(g.id, g.service, g.balancing.scheduler, g.balancing.hash_key,
                     g.balancing.affinity_timeout, g.keepalive, g.keepalive_requests, g.keepalive_timeout,
-                    g.has_any_endpoint);
+                    g.keepalive_time, g.has_any_endpoint);
 }
 
 }  // namespace
