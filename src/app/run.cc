@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/run.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+#include <optional>
+#include <ostream>
+
+#include "app/build_plan.h"
+#include "control/address_watch.h"
+#include "control/admin.h"
+#include "control/api.h"
+#include "control/sources.h"
+#include "net/listen.h"
+
+namespace hawser::app {
+
+namespace {
+
+namespace asio = boost::asio;
+
+// The gateway as the control plane sees it; explains what a configuration cannot.
+class GatewayPlane final : public control::Plane {
+  public:
+    explicit GatewayPlane(gateway::Gateway& gateway) : gateway_(gateway) {}
+
+    catalog::Diagnostics apply(std::shared_ptr<const catalog::Snapshot> snapshot) override {
+        auto diagnostics = gateway_.apply(std::move(snapshot));
+        const auto& all = diagnostics.all();
+        const bool forbidden = std::any_of(all.begin(), all.end(), [](const catalog::Diagnostic& diagnostic) {
+            return diagnostic.message.find("bind ") != std::string::npos &&
+                   diagnostic.message.find("Permission denied") != std::string::npos;
+        });
+        if (forbidden)
+            diagnostics.warning({},
+                                "ports below 1024 need root, CAP_NET_BIND_SERVICE (setcap "
+                                "cap_net_bind_service=+ep hawser; systemd: "
+                                "AmbientCapabilities=CAP_NET_BIND_SERVICE) or the sysctl "
+                                "net.ipv4.ip_unprivileged_port_start");
+        return diagnostics;
+    }
+    [[nodiscard]] std::shared_ptr<const catalog::Snapshot> current() const override {
+        return gateway_.current();
+    }
+    [[nodiscard]] std::vector<tunnel::Tunnel> tunnels() const override { return gateway_.tunnels(); }
+    [[nodiscard]] gateway::Stats stats() const override { return gateway_.stats(); }
+    bool kill_tunnel(std::uint64_t id) override { return gateway_.kill_tunnel(id); }
+
+  private:
+    gateway::Gateway& gateway_;
+};
+
+// Builds snapshots, and keeps what was allocated for them. Called on one thread at a time.
+class Builder {
+  public:
+    Builder(const Configuration& configuration, std::shared_ptr<control::Log> log)
+        : configuration_(configuration), file_(allocations_file(configuration)), log_(std::move(log)) {}
+
+    net::Result<void> load() {
+        if (file_.empty()) return {};
+        auto kept = catalog::load_allocations(file_);
+        if (!kept) return kept.error();
+        saved_ = allocations_ = std::move(*kept);
+        return {};
+    }
+
+    catalog::BuildResult build(const catalog::Objects& objects,
+                               const std::shared_ptr<const catalog::Snapshot>& previous) {
+        auto result = catalog::build(objects, build_options(configuration_, objects), previous, allocations_);
+        if (result.snapshot && !file_.empty() && allocations_ != saved_) save();
+        return result;
+    }
+
+  private:
+    // A directory that cannot be written costs stable numbers, not the service.
+    void save() {
+        std::error_code failed;
+        std::filesystem::create_directories(std::filesystem::path(file_).parent_path(), failed);
+        auto saved = failed ? net::Result<void>(net::system_error("create its directory", failed.value()))
+                            : catalog::save_allocations(file_, allocations_);
+        if (saved)
+            saved_ = allocations_;
+        else
+            log_->warning("allocated addresses and ports are not kept in " + file_ + ": " +
+                          saved.error().text());
+    }
+
+    const Configuration& configuration_;
+    std::string file_;
+    std::shared_ptr<control::Log> log_;
+    catalog::Allocations allocations_, saved_;
+};
+
+// Descriptors are what bounds the number of connections.
+void raise_descriptor_limit(control::Log& log) {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log.warning(net::system_error("raise the limit of open files", errno).text());
+}
+
+gateway::Options gateway_options(const RunCommand& command) {
+    gateway::Options options;
+    options.workers = command.workers;
+    options.limits = command.limits;
+    options.pod_cidrs = command.configuration.pod_cidrs;
+    if (auto addresses = net::interface_addresses()) options.node_addresses = std::move(*addresses);
+    std::array<char, 256> name{};
+    if (::gethostname(name.data(), name.size() - 1) == 0) options.host_name = name.data();
+    return options;
+}
+
+class Daemon {
+  public:
+    Daemon(const RunCommand& command, std::shared_ptr<control::Log> log, std::ostream& out)
+        : command_(command),
+          log_(std::move(log)),
+          out_(out),
+          signals_(io_, SIGTERM, SIGINT, SIGHUP),
+          drain_timer_(io_),
+          gateway_(gateway_options(command), log_),
+          plane_(gateway_),
+          builder_(command.configuration, log_),
+          sources_(
+              io_, [inputs = inputs_of(command.configuration)] { return control::read(inputs); },
+              [this](const auto& objects, const auto& previous) { return builder_.build(objects, previous); },
+              plane_, log_),
+          addresses_(io_, [this] { sources_.reload("node addresses"); }),
+          api_(plane_, sources_) {
+        signals_.add(SIGUSR1);
+    }
+
+    int run() {
+        log_->info(std::string("hawser ") + version() + " starts");
+        if (auto loaded = builder_.load(); !loaded) return fail(loaded.error());
+        if (auto listening = listen_admin(); !listening) return fail(listening.error());
+        gateway_.start();
+        warn_if(command_.watch ? sources_.watch_files() : net::Result<void>{}, "files are not watched");
+        warn_if(addresses_.open(), "changes of this node's addresses go unseen");
+        wait_for_signal();
+        sources_.reload("start", [this](const control::ReloadStatus& status) { started(status); });
+        io_.run();
+        gateway_.stop();
+        log_->info("hawser stops");
+        return exit_code_;
+    }
+
+  private:
+    int fail(const net::Error& error) {
+        log_->error(error.text());
+        return exit_code::bad_input;
+    }
+
+    void warn_if(const net::Result<void>& result, std::string_view what) {
+        if (!result) log_->warning(std::string(what) + ": " + result.error().text());
+    }
+
+    net::Result<void> listen_admin() {
+        if (!command_.admin) return {};
+        control::AdminServer::Options options;
+        options.address = *command_.admin;
+        options.host_names = command_.admin_hosts;
+        admin_.emplace(io_, std::move(options),
+                       [this](const control::Request& request, control::Api::Answer answer) {
+                           api_.handle(request, std::move(answer));
+                       });
+        const auto bound = admin_->listen();
+        if (!bound) return bound.error();
+        out_ << "admin http://" << bound->text() << "/" << std::endl;
+        return {};
+    }
+
+    // The first attempt decides whether there is a daemon at all.
+    void started(const control::ReloadStatus& status) {
+        if (!status.last_success) {
+            exit_code_ = exit_code::bad_input;
+            io_.stop();
+            return;
+        }
+        for (const auto& listening : gateway_.listening())
+            out_ << "listening " << listening.address.text() << (listening.udp ? "/UDP " : "/TCP ")
+                 << listening.what << "\n";
+        out_ << "ready" << std::endl;
+    }
+
+    void wait_for_signal() {
+        signals_.async_wait([this](boost::system::error_code failed, int signal) {
+            if (failed) return;
+            on_signal(signal);
+            wait_for_signal();
+        });
+    }
+
+    void on_signal(int signal) {
+        if (signal == SIGUSR1) {
+            warn_if(log_->reopen(), "the log was not opened anew");
+            gateway_.reopen_logs();
+            return;
+        }
+        if (signal == SIGHUP) {
+            if (!draining_) sources_.reload("SIGHUP");
+            return;
+        }
+        if (draining_ || !gateway_.current()) {
+            log_->info("signal " + std::to_string(signal) + ": stopping at once");
+            io_.stop();
+            return;
+        }
+        log_->info("signal " + std::to_string(signal) + ": draining");
+        draining_ = true;
+        api_.set_draining();
+        gateway_.drain(std::min(command_.drain_spread, command_.drain_timeout), command_.drain_timeout);
+        give_up_ = std::chrono::steady_clock::now() + command_.drain_timeout + std::chrono::seconds(2);
+        wait_for_drain();
+    }
+
+    void wait_for_drain() {
+        const bool late = std::chrono::steady_clock::now() >= give_up_;
+        if (gateway_.drained() || late) {
+            log_->info(late ? "drain: out of time" : "drained");
+            io_.stop();
+            return;
+        }
+        drain_timer_.expires_after(std::chrono::milliseconds(20));
+        drain_timer_.async_wait([this](boost::system::error_code failed) {
+            if (!failed) wait_for_drain();
+        });
+    }
+
+    const RunCommand& command_;
+    std::shared_ptr<control::Log> log_;
+    std::ostream& out_;
+    asio::io_context io_{1};
+    asio::signal_set signals_;
+    asio::steady_timer drain_timer_;
+    gateway::Gateway gateway_;
+    GatewayPlane plane_;
+    Builder builder_;
+    control::Sources sources_;
+    control::AddressWatch addresses_;
+    control::Api api_;
+    std::optional<control::AdminServer> admin_;
+    std::chrono::steady_clock::time_point give_up_;
+    bool draining_ = false;
+    int exit_code_ = exit_code::good;
+};
+
+}  // namespace
+
+int run(const RunCommand& command, std::ostream& out, std::ostream& err) {
+    auto log = control::Log::open({command.log_json, command.log_level, command.log_file});
+    if (!log) {
+        err << "hawser: " << log.error().text() << "\n";
+        return exit_code::bad_input;
+    }
+    raise_descriptor_limit(**log);
+    return Daemon(command, *log, out).run();
+}
+
+}  // namespace hawser::app

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/address_watch.h"
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+
+#include "net/fd.h"
+#include "net/listen.h"
+
+namespace hawser::control {
+
+AddressWatch::AddressWatch(boost::asio::io_context& io, std::function<void()> on_change)
+    : on_change_(std::move(on_change)), netlink_(io), timer_(io) {}
+
+net::Result<void> AddressWatch::open() {
+    net::Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE));
+    if (!fd.valid()) return net::system_error("rtnetlink socket", errno);
+    sockaddr_nl address{};
+    address.nl_family = AF_NETLINK;
+    address.nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+        return net::system_error("rtnetlink bind", errno);
+    auto now = net::interface_addresses();
+    if (!now) return now.error();
+    addresses_ = std::move(*now);
+    netlink_.assign(fd.release());
+    wait();
+    return {};
+}
+
+// What a message says is not read: any of them, and a lost one (ENOBUFS) too, means "look at the interfaces".
+void AddressWatch::wait() {
+    netlink_.async_wait(
+        boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code failed) {
+            if (failed) return;
+            std::array<char, 8192> waste{};
+            while (::recv(netlink_.native_handle(), waste.data(), waste.size(), 0) > 0 || errno == ENOBUFS) {
+            }
+            // Addresses come in bursts (an interface that goes up; VRRP taking over several).
+            timer_.expires_after(std::chrono::milliseconds(50));
+            timer_.async_wait([this](boost::system::error_code replaced) {
+                if (!replaced) look();
+            });
+            wait();
+        });
+}
+
+void AddressWatch::look() {
+    auto now = net::interface_addresses();
+    if (!now || *now == addresses_) return;
+    addresses_ = std::move(*now);
+    on_change_();
+}
+
+}  // namespace hawser::control

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "catalog/snapshot.h"
+#include "control/sources.h"
+#include "gateway/stats.h"
+
+namespace hawser::control {
+
+struct MetricsInput {
+    gateway::Stats stats;
+    ReloadStatus reloads;
+    std::uint64_t generation = 0;  // number of the snapshot in force, 0 = none
+    bool ready = false;
+};
+
+// The Prometheus text format 0.0.4; docs/operations.md lists the names.
+std::string metrics_text(const MetricsInput& input);
+
+}  // namespace hawser::control
