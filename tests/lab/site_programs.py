@@ -94,7 +94,7 @@ class Hawser:
     def api(self, path, method="GET"):
         """Status and parsed body of the admin API."""
         connection = self.lab.connect(self.node, ("127.0.0.1", ADMIN_PORT))
-        connection.sendall(f"{method} {path} HTTP/1.0\r\nHost: hawser\r\n\r\n".encode())
+        connection.sendall(f"{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n".encode())
         answer = b""
         while piece := connection.recv(65536):
             answer += piece
