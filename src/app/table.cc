@@ -145,6 +145,11 @@ std::string with_port(const std::string& address, const std::string& port) {
     return (address.find(':') == std::string::npos ? address : "[" + address + "]") + ":" + port;
 }
 
+std::string port_name(const json::value& port) {
+    const auto name = text(port, {"name"});
+    return name.empty() ? text(port, {"port"}) : name;
+}
+
 std::vector<Row> wide_endpoints(const json::array& items) {
     std::vector<Row> rows{
         {"NAMESPACE", "NAME", "PORT", "ADDRESS", "POD", "NODE", "READY", "SERVING", "TERMINATING"}};
@@ -155,12 +160,12 @@ std::vector<Row> wide_endpoints(const json::array& items) {
         for (const auto& port : list(slice, {"ports"}))
             for (const auto& endpoint : list(slice, {"endpoints"}))
                 for (const auto& address : texts(list(endpoint, {"addresses"})))
-                    rows.push_back(
-                        {text(slice, {"metadata", "namespace"}), service_of(slice),
-                         text(port, {"name"}, text(port, {"port"})) + "/" + text(port, {"protocol"}),
-                         with_port(address, text(port, {"port"})),
-                         text(endpoint, {"targetRef", "name"}, none), text(endpoint, {"nodeName"}, none),
-                         word(endpoint, "ready"), word(endpoint, "serving"), word(endpoint, "terminating")});
+                    rows.push_back({text(slice, {"metadata", "namespace"}), service_of(slice),
+                                    port_name(port) + "/" + text(port, {"protocol"}),
+                                    with_port(address, text(port, {"port"})),
+                                    text(endpoint, {"targetRef", "name"}, none),
+                                    text(endpoint, {"nodeName"}, none), word(endpoint, "ready"),
+                                    word(endpoint, "serving"), word(endpoint, "terminating")});
     return rows;
 }
 

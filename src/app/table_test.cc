@@ -119,7 +119,7 @@ TEST(Table, external_ip_follows_kubectls_rules_per_type) {
 
 TEST(Table, endpoints_show_three_addresses_and_count_the_rest) {
     const auto items = json::parse(R"([{"metadata": {"name": "im-0", "namespace": "default",
-        "labels": {"kubernetes.io/service-name": "im"}}, "ports": [{"protocol": "TCP", "port": 9080}],
+        "labels": {"kubernetes.io/service-name": "im"}}, "ports": [{"name": "", "protocol": "TCP", "port": 9080}],
         "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true}},
                       {"addresses": ["10.0.0.2"], "conditions": {"ready": true}},
                       {"addresses": ["fd00::3"], "conditions": {"ready": true}},
@@ -130,7 +130,10 @@ TEST(Table, endpoints_show_three_addresses_and_count_the_rest) {
     EXPECT_EQ(rows[1], (Row{"im", "10.0.0.1:9080,10.0.0.2:9080,[fd00::3]:9080 + 1 more...", "<unknown>"}));
     TableOptions wide;
     wide.wide = true;
-    EXPECT_EQ(table_rows(Resource::endpoints, items.as_array(), wide).size(), 6U);
+    const auto wide_rows = table_rows(Resource::endpoints, items.as_array(), wide);
+    ASSERT_EQ(wide_rows.size(), 6U);
+    EXPECT_EQ(wide_rows[4],
+              (Row{"im", "9080/TCP", "10.0.0.4:9080", "<none>", "<none>", "false", "false", "false"}));
 }
 
 }  // namespace

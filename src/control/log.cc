@@ -126,7 +126,6 @@ void Log::write(gateway::LogLevel level, std::string_view line) {
 
 bool Log::wants(gateway::LogLevel level) const { return logger_->should_log(level_of(level)); }
 
-
 net::Result<void> Log::reopen() { return sink_->open(); }
 
 std::string json_members(std::string_view message) {

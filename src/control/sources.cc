@@ -1,11 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/sources.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <exception>
 #include <utility>
 
 namespace hawser::control {
+
+namespace {
+
+constexpr std::size_t most_changes_logged = 200;  // of one snapshot
+
+gateway::LogLevel level_of(const catalog::Diagnostic& diagnostic) {
+    if (diagnostic.severity == catalog::Severity::error) return gateway::LogLevel::error;
+    return diagnostic.severity == catalog::Severity::warning ? gateway::LogLevel::warning
+                                                             : gateway::LogLevel::debug;
+}
+
+// The level stands in front of the line already.
+std::string line_of(const catalog::Diagnostic& diagnostic) {
+    const auto where = diagnostic.position.text();
+    return where.empty() ? diagnostic.message : where + ": " + diagnostic.message;
+}
+
+}  // namespace
 
 struct Sources::Attempt {
     std::string cause;
@@ -91,14 +110,8 @@ void Sources::finish(const std::shared_ptr<Attempt>& attempt) {
 }
 
 void Sources::report(const std::vector<std::string>& changes) {
-    for (const auto& diagnostic : status_.diagnostics.all()) {
-        if (diagnostic.severity == catalog::Severity::error)
-            log_->error(diagnostic.text());
-        else if (diagnostic.severity == catalog::Severity::warning)
-            log_->warning(diagnostic.text());
-        else
-            log_->debug(diagnostic.text());
-    }
+    for (const auto& diagnostic : status_.diagnostics.all())
+        log_->write(level_of(diagnostic), line_of(diagnostic));
     const auto current = plane_.current();
     const std::string in_force = current ? "snapshot " + std::to_string(current->number) : "no snapshot";
     if (!status_.last_success) {
@@ -108,7 +121,9 @@ void Sources::report(const std::vector<std::string>& changes) {
         return;
     }
     log_->info(in_force + " is in force (" + status_.cause + "), changes: " + std::to_string(changes.size()));
-    for (const auto& change : changes) log_->info(change);
+    const std::size_t shown = std::min(changes.size(), most_changes_logged);
+    for (std::size_t i = 0; i < shown; ++i) log_->info(changes[i]);
+    if (shown < changes.size()) log_->info("... and " + std::to_string(changes.size() - shown) + " more");
 }
 
 void Sources::remember_services(const catalog::Snapshot& snapshot) {

@@ -89,8 +89,8 @@ TEST_F(SourcesTest, a_bad_file_leaves_the_old_snapshot_and_shows_all_errors) {
     EXPECT_EQ(status.cause, "SIGHUP");
     EXPECT_EQ(status.diagnostics.errors(), 2U);
     EXPECT_EQ(name_in_force(), "one");
-    EXPECT_THAT(directory_.read("log"), HasSubstr("a.conf:2:1: error: bad one"));
-    EXPECT_THAT(directory_.read("log"), HasSubstr("a.conf:3:1: error: bad two"));
+    EXPECT_THAT(directory_.read("log"), HasSubstr("error a.conf:2:1: bad one"));
+    EXPECT_THAT(directory_.read("log"), HasSubstr("error a.conf:3:1: bad two"));
     EXPECT_THAT(directory_.read("log"), HasSubstr("snapshot 1 stays in force"));
 
     directory_.write("a.conf", "three\n");
