@@ -131,7 +131,7 @@ class Chat {
     this.#retryAt = retryAt;
     clearInterval(this.#ticker);
     if (state === 'waiting') this.#ticker = setInterval(() => this.#showStateText(state), 250);
-    $('state').dataset.state = state;
+    $('app').dataset.state = $('state').dataset.state = state;
     $('retry').hidden = state !== 'waiting';
     if (state !== 'online') for (const timeline of this.#timelines.values()) timeline.loading = false;
     this.#showStateText(state);

@@ -111,6 +111,8 @@ export class Timeline {
     let after = this.#log.lastElementChild;
     while (after && (after === element || !after.classList.contains('message') ||
                      Number(after.dataset.seq ?? Infinity) > seq)) after = after.previousElementSibling;
+    // Above the first message stands at most the note on what there is before it.
+    after ??= this.#log.querySelector('.note');
     if (after) after.after(element);
     else this.#log.prepend(element);
     this.#arrange();
