@@ -26,6 +26,7 @@ async function refresh() {
     state.snapshot = snapshot.body;
     names.forEach((name, i) => { state.lists[name] = lists[i].body; });
     state.lost = "";
+    state.seen = new Date();
   } catch (failed) {
     state.lost = failed.message || String(failed);
   }
@@ -43,9 +44,11 @@ function element(name, text = "", className = "") {
 
 function drawState() {
   const badge = $("#state");
-  badge.textContent = state.lost ? "unreachable" : state.ready || "ready";
+  const since = state.seen ? ` since ${state.seen.toLocaleTimeString()}` : "";
+  badge.textContent = state.lost ? `unreachable${since}` : state.ready || "ready";
   badge.className = "badge " + (state.lost ? "bad" : state.ready ? "" : "good");
   badge.title = state.lost || "";
+  document.body.classList.toggle("stale", Boolean(state.lost));
 }
 
 function drawTabs() {
@@ -145,7 +148,7 @@ function drawTable() {
   }));
   if (state.view === "tunnels") heading.append(element("th"));
   const left = list?.metadata?.remainingItemCount;
-  $("#note").textContent = !list ? "" : items.length === 0 ? (wanted ? "Nothing matches the filter." : "None.")
+  $("#note").textContent = !list ? "" : items.length === 0 ? (wanted ? "Nothing matches the filter." : `No ${titles[state.view].toLowerCase()}.`)
     : left ? `The first ${list.items.length} of ${count(total(list))}. All of them: hawser get tunnels` : "";
 }
 
