@@ -208,7 +208,7 @@ class Daemon {
             return;
         }
         if (signal == SIGHUP) {
-            if (!draining_) sources_.reload("SIGHUP");
+            sources_.reload("SIGHUP");
             return;
         }
         if (draining_ || !gateway_.current()) {
@@ -219,6 +219,7 @@ class Daemon {
         log_->info("signal " + std::to_string(signal) + ": draining");
         draining_ = true;
         api_.set_draining();
+        sources_.stop();
         gateway_.drain(std::min(command_.drain_spread, command_.drain_timeout), command_.drain_timeout);
         give_up_ = std::chrono::steady_clock::now() + command_.drain_timeout + std::chrono::seconds(2);
         wait_for_drain();

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
+#include <utility>
 
 namespace hawser::control {
 
@@ -65,29 +66,33 @@ net::Result<void> FileWatch::open() {
 // symbolic link. A component that is missing ends the walk: its directory will tell.
 void FileWatch::add_path(Interests& interests, const std::string& path) {
     std::error_code ignored;
-    fs::path rest = fs::absolute(path, ignored).lexically_normal();
-    if (!rest.has_filename()) rest = rest.parent_path();  // "manifests/"
-    for (unsigned links = 0; links < most_links; ++links) {
-        fs::path directory = "/";
-        bool followed = false;
-        for (auto part = rest.begin(); part != rest.end() && !followed; ++part) {
-            if (*part == "/" || part->empty()) continue;
-            const fs::path full = directory / *part;
+    std::vector<fs::path> parts;  // still to walk, the last one first
+    const auto push = [&parts](const fs::path& more) {
+        const std::vector<fs::path> in_order(more.begin(), more.end());
+        parts.insert(parts.end(), in_order.rbegin(), in_order.rend());
+    };
+    push(fs::absolute(path, ignored));
+    fs::path directory = "/";  // without links
+    for (unsigned links = 0; !parts.empty() && links < most_links;) {
+        const fs::path part = parts.back();
+        parts.pop_back();
+        if (part.is_absolute()) {
+            directory = "/";
+        } else if (part == "..") {
+            directory = directory.parent_path();
+        } else if (!part.empty() && part != ".") {
+            const fs::path full = directory / part;
             const auto status = fs::symlink_status(full, ignored);
-            const bool is_last = std::next(part) == rest.end();
-            if (is_last || !fs::exists(status) || fs::is_symlink(status))
-                interests[directory.string()].names.insert(part->string());
+            if (parts.empty() || !fs::exists(status) || fs::is_symlink(status))
+                interests[directory.string()].names.insert(part.string());
             if (!fs::exists(status)) return;
-            if (!fs::is_symlink(status)) {
+            if (fs::is_symlink(status)) {
+                push(fs::read_symlink(full, ignored));
+                ++links;
+            } else {
                 directory = full;
-                continue;
             }
-            fs::path target = directory / fs::read_symlink(full, ignored);
-            for (auto more = std::next(part); more != rest.end(); ++more) target /= *more;
-            rest = target.lexically_normal();
-            followed = true;
         }
-        if (!followed) return;
     }
 }
 
@@ -95,8 +100,7 @@ void FileWatch::add_tree(Interests& interests, const std::string& directory, uns
     if (depth > deepest_tree) return;
     std::error_code ignored;
     const auto real = fs::canonical(directory, ignored);
-    if (ignored) return;
-    interests[real.string()].manifests = true;
+    if (ignored || std::exchange(interests[real.string()].manifests, true)) return;  // a link led here before
     for (fs::directory_iterator entry(real, ignored), end; !ignored && entry != end;
          entry.increment(ignored)) {
         const std::string name = entry->path().filename().string();

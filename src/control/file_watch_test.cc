@@ -126,6 +126,15 @@ TEST_F(FileWatchTest, sees_what_changed_between_the_reading_and_the_watching) {
     EXPECT_TRUE(sees_change());
 }
 
+TEST_F(FileWatchTest, is_not_caught_in_links_that_lead_in_circles) {
+    directory_.write("d/a.yaml", "1");
+    for (const char* name : {"x", "y", "z"}) fs::create_directory_symlink(".", at(std::string("d/") + name));
+    fs::create_symlink("loop", at("loop"));
+    watch({{at("loop"), at("d/x/../../d/a.yaml")}, {at("d")}, {}});
+    directory_.write("d/a.yaml", "2");
+    EXPECT_TRUE(sees_change());
+}
+
 TEST_F(FileWatchTest, sees_an_edit_of_a_file_behind_a_link) {
     directory_.write("real/a.yaml", "1");
     fs::create_directory(at("d"));

@@ -2,6 +2,7 @@
 #include "control/log.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
@@ -9,6 +10,7 @@
 #include <boost/json.hpp>
 #include <cerrno>
 #include <mutex>
+#include <utility>
 
 #include "net/fd.h"
 
@@ -87,17 +89,38 @@ class Log::Sink final : public spdlog::sinks::base_sink<std::mutex> {
     }
 
   private:
+    // A log that cannot be written (full disk, a reader that sleeps) must not stop the workers that write it:
+    // the line is lost, and before the next one that can be written stands how many were.
     void sink_it_(const spdlog::details::log_msg& message) override {
+        if (!has_room()) {
+            ++lost_;
+            return;
+        }
+        if (const auto lost = std::exchange(lost_, 0); lost != 0) {
+            const std::string words = std::to_string(lost) + " log line(s) were lost";
+            put({message.time, {}, message.logger_name, spdlog::level::warn, words});
+        }
+        put(message);
+    }
+    void put(const spdlog::details::log_msg& message) {
         spdlog::memory_buf_t line;
         formatter_->format(message, line);
-        const int fd = file_.empty() ? STDERR_FILENO : fd_.get();
-        // A log that cannot be written (full disk) must not stop the daemon: the line is lost.
-        [[maybe_unused]] const auto written = ::write(fd, line.data(), line.size());
+        [[maybe_unused]] const auto written = ::write(descriptor(), line.data(), line.size());
     }
     void flush_() override {}
 
+    [[nodiscard]] int descriptor() const { return file_.empty() ? STDERR_FILENO : fd_.get(); }
+
+    // For a pipe: room for PIPE_BUF. Waits a little for a reader that is only slow, but not for each line of
+    // one that sleeps.
+    [[nodiscard]] bool has_room() const {
+        pollfd wanted{descriptor(), POLLOUT, 0};
+        return ::poll(&wanted, 1, lost_ == 0 ? 100 : 0) != 0;
+    }
+
     std::string file_;
     net::Fd fd_;
+    std::uint64_t lost_ = 0;
 };
 
 net::Result<std::shared_ptr<Log>> Log::open(const Options& options) {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/log.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <boost/json.hpp>
 
 #include "control/fakes.h"
+#include "net/fd.h"
 #include "tunnel/tunnel.h"
 
 namespace hawser::control {
@@ -51,6 +54,23 @@ TEST(Log, goes_on_in_a_new_file_after_a_rotation) {
     (*log)->info("two");
     EXPECT_THAT(directory.read("a.log.1"), testing::EndsWith(" info one\n"));
     EXPECT_THAT(directory.read("a.log"), testing::EndsWith(" info two\n"));
+}
+
+TEST(Log, does_not_wait_for_a_reader_that_sleeps) {
+    const TemporaryDirectory directory;
+    const std::string path = (directory.path() / "pipe").string();
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    const net::Fd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    auto log = Log::open({false, gateway::LogLevel::info, path});
+    ASSERT_TRUE(log);
+    const std::string line(1000, 'x');
+    for (int i = 0; i < 1000; ++i) (*log)->info(line);
+    std::string text(1 << 20, '\0');
+    EXPECT_GT(::read(reader.get(), text.data(), text.size()), 0);
+    (*log)->info("awake");
+    text.resize(static_cast<std::size_t>(::read(reader.get(), text.data(), text.size())));
+    EXPECT_THAT(text, testing::HasSubstr(" log line(s) were lost\n"));
+    EXPECT_THAT(text, testing::EndsWith(" info awake\n"));
 }
 
 TEST(Log, says_which_file_it_cannot_open) {

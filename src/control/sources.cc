@@ -51,6 +51,7 @@ net::Result<void> Sources::watch_files() {
 }
 
 void Sources::reload(std::string cause, Done done) {
+    if (stopped_) return;
     if (done) waiting_.push_back(std::move(done));
     pending_cause_ = std::move(cause);
     pending_ = true;
@@ -85,6 +86,7 @@ void Sources::start() {
 }
 
 void Sources::finish(const std::shared_ptr<Attempt>& attempt) {
+    if (stopped_) return;
     status_.cause = attempt->cause;
     status_.attempted = std::chrono::system_clock::now();
     status_.diagnostics = std::move(attempt->read.diagnostics);

@@ -51,6 +51,9 @@ class Sources {
     // called is always looked at. `done` (may be null) gets the outcome.
     void reload(std::string cause, Done done = nullptr);
 
+    // From now on nothing is changed: the process goes down. Requests are forgotten.
+    void stop() { stopped_ = true; }
+
     [[nodiscard]] const ReloadStatus& status() const { return status_; }
     // When a service was first in a snapshot of this process, by "namespace/name": its age when its manifest
     // has no creationTimestamp.
@@ -73,6 +76,7 @@ class Sources {
     FileWatch files_;
     bool watching_ = false;
     bool busy_ = false;
+    bool stopped_ = false;
     std::string pending_cause_;
     bool pending_ = false;
     std::vector<Done> waiting_;    // for the next attempt

@@ -134,6 +134,18 @@ TEST_F(SourcesTest, requests_during_an_attempt_become_one_more_attempt) {
     EXPECT_EQ(sources_.status().succeeded, 2U);
 }
 
+TEST_F(SourcesTest, after_stop_nothing_is_applied_not_even_what_was_under_way) {
+    reload("start");
+    directory_.write("a.conf", "two\n");
+    sources_.reload("SIGHUP");
+    sources_.stop();
+    sources_.reload("SIGHUP");
+    run_until(
+        io_, [] { return false; }, std::chrono::milliseconds(100));
+    EXPECT_EQ(name_in_force(), "one");
+    EXPECT_EQ(sources_.status().succeeded, 1U);
+}
+
 TEST_F(SourcesTest, a_service_keeps_the_time_when_it_was_first_seen) {
     reload("start");
     const auto first = sources_.first_seen().at("default/one");
