@@ -17,6 +17,8 @@ class Deviation:
     fate: str = "closed"
     requests: int | None = None  # that reach a backend
     check: object = None  # called with the outcome
+    # Instead of all this: the parts that differ, "log:comp", "body"; everything else is as with nginx.
+    differs: tuple = ()
 
 
 @dataclasses.dataclass
@@ -31,7 +33,7 @@ class Row:
     holder: bytes | None = None  # a request that is held by its backend while the row runs
     log: int | None = None  # lines in the access logs; default: one per final answer
     exact_names: tuple = ()  # fields whose names are compared letter by letter, both directions
-    blind: tuple = ()  # parts that are not compared: "backend" (which one), "log", "body", "reason"
+    blind: tuple = ()  # parts that are not compared: "backend" (which one), "log", "log:KEY", "body", "reason"
     deviation: Deviation | None = None
     check: object = None  # called with nginx's outcome: the row tests what it says
     conf: str = ""  # set by the table
@@ -162,6 +164,10 @@ PAGE_NAME = re.compile(rb"<center>(nginx|hawser)(/[0-9A-Za-z.+-]+)?</center>")
 MASKED_LOG_KEYS = {"time", "iso", "msec", "rt", "urt", "uct", "uht", "pid", "conn", "rport", "rid", "sent", "ctime"}
 
 
+# While a request is refused in its head, $request_length says how far the parser had got, which is its own business.
+REFUSED_HEAD = re.compile(r"\|st=(400|414|501|505)\|.*\|up=-\|")
+
+
 def normal_answer(answer, row):
     body, page = PAGE_NAME.subn(b"<center>PRODUCT</center>", answer.body)
     fields = {}
@@ -171,7 +177,7 @@ def normal_answer(answer, row):
             continue
         if key == "server" and re.fullmatch(r"(nginx|hawser)(/[0-9A-Za-z.+-]+)?", value):
             value = "PRODUCT"
-        if key == "content-length" and page:
+        if key == "content-length" and (page or is_page_without_body(answer, row)):
             value = "(of the page)"
         fields.setdefault(key, []).append(value)
     if answer.status == 101:
@@ -186,6 +192,12 @@ def normal_answer(answer, row):
         "complete": answer.complete,
         "says close": answer.says_close() if answer.status != 101 else None,
     }, bool(page)
+
+
+def is_page_without_body(answer, row):
+    """HEAD: the length is that of a page with the product's name in it."""
+    product = re.fullmatch(r"(nginx|hawser)(/[0-9A-Za-z.+-]+)?", (answer.values("Server") or [""])[0])
+    return row.head and product and answer.status >= 400 and answer.values("Content-Type") == ["text/html"]
 
 
 def normal_request(request, row):
@@ -204,17 +216,19 @@ def normal_request(request, row):
     }
 
 
-def normal_log_line(line, masks_length):
+def normal_log_line(line, masks_length, blind=()):
     """Lines are 'key=value|key=value'; times, ports and numbers of processes are masked, not their shape."""
     if "|" not in line:
-        return re.sub(r"\d+\.\d{3}\b", "T", line)
+        line = re.sub(r"\d+\.\d{3}\b", "T", line)
+        return re.sub(r'(" \d{3}) \d+ "', r'\1 N "', line) if masks_length else line
+    refused = REFUSED_HEAD.search(line)
     parts = []
     for part in line.split("|"):
         key, _, value = part.partition("=")
-        if key in MASKED_LOG_KEYS or (masks_length and key in ("bb",)):
+        if key in MASKED_LOG_KEYS or (masks_length and key == "bb") or (refused and key == "len"):
             value = re.sub(r"[0-9a-f]+", "N", value) if key in ("rid",) else re.sub(r"\d+", "N", value)
             value = re.sub(r"[A-Z][a-z]{2}", "M", value) if key == "time" else value
-        parts.append(f"{key}={value}")
+        parts.append(f"{key}={'' if f'log:{key}' in blind else value}")
     return "|".join(parts)
 
 
@@ -225,7 +239,7 @@ def normal(outcome, row):
         made, page = normal_answer(answer, row)
         answers.append(made)
         masks_length = masks_length or page or answer.framing == "chunked"
-    logs = {name: [normal_log_line(line, masks_length) for line in lines] for name, lines in outcome.logs.items()}
+    logs = {name: [normal_log_line(line, masks_length, row.blind) for line in lines] for name, lines in outcome.logs.items()}
     return {
         "answers": answers,
         "fate": outcome.fate,

@@ -96,6 +96,14 @@ class Pods:
     def stop(self):
         for name in list(self._servers):
             self.kill(name)
+
+        async def end():
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+        self._call(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
 

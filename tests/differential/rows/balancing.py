@@ -2,7 +2,7 @@
 """Balancing, and the next server after a failure."""
 
 from backend import CLOSE, DEFAULT, HOLD, RESET, Sleep
-from row import Answers, Row
+from row import Answers, Deviation, Row
 from wire import get, post, request
 
 BAD = b"HTTP/1.1 200 OK\r\nbroken\x00: x\r\n\r\n"
@@ -67,5 +67,6 @@ ROWS = [
     Row("proxy_next_upstream off", get("/nextoff/"), 502, answers=[[RESET]]),
     Row("proxy_next_upstream_tries", get("/tries/"), 502, answers=[[RESET], [RESET]]),
     Row("proxy_next_upstream_timeout", get("/nexttime/"), 504, answers=[[HOLD, CLOSE]]),
-    Row("failure after the head is not retried", get("/fragile/"), answers=[[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", Sleep(0.05), RESET]]),
+    Row("failure after the head is not retried", get("/fragile/"), answers=[[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", Sleep(0.05), RESET]],
+        deviation=Deviation("what came before a reset is passed on; nginx may drop it, and calls the answer complete", differs=("log:comp", "log:bb", "body"))),
 ]

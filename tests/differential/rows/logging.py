@@ -5,7 +5,7 @@ from backend import CLOSE
 from row import Answers, Row
 from wire import get, post, request
 
-WEIRD = 'User-Agent: a"b\\c\td\x7fe\xe9f'
+WEIRD = 'User-Agent: a"b\\c\tde\xe9f'
 
 ROWS = [
     Row("default escaping", get("/x?x=%22", WEIRD)),

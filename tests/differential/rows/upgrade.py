@@ -68,7 +68,7 @@ ROWS = [
     Row("Upgrade passed, Connection forgotten", get("/plain/x", *ASK), 400, answers=[[REFUSAL]]),
     Row("add_header and hide_header on a 101", [get("/added/x", *ASK), Answers(1)], 101, answers=[[accepts_with("X-Secret: s", "X-Kept: k"), ECHO]]),
     Row("proxy_read_timeout ends an idle tunnel", [get("/idle/x", *ASK), Answers(1), End()], 101, answers=[[switch, ECHO]]),
-    Row("a busy tunnel outlives proxy_read_timeout", [get("/idle/x", *ASK), Answers(1)] + [w for _ in range(5) for w in (Pause(0.1), b"p", Bytes(1))], 101, answers=[[switch, ECHO]]),
+    Row("a busy tunnel outlives proxy_read_timeout", [get("/idle/x", *ASK), Answers(1)] + [w for _ in range(8) for w in (Pause(0.2), b"p", Bytes(1))], 101, answers=[[switch, ECHO]]),
     Row("denied before it starts", get("/denied/x", *ASK), 403),
     Row("Host mismatch goes to the first server", [get("/", *ASK, host="other.test"), Answers(1), b"p", Bytes(1)], 101, answers=[[switch, ECHO]]),
     Row("client resets while the backend holds the handshake", [site("/", *ASK), Seen(1), Hangup()], [], answers=[[HOLD, CLOSE]], log=1),
