@@ -107,6 +107,19 @@ def test_the_beginning_of_a_room_stands_above_its_messages(two):
         assert lines == ["note", "day", "message", "message"]
 
 
+def test_the_newest_message_stays_in_sight_when_the_window_shrinks(two):
+    ann, bob = two
+    said = [f"message {number}, " + "with some words in it " * 8 for number in range(12)]
+    said = [text.strip() for text in said]
+    for text in said:
+        bob.send(text)
+    ann.until_texts(said)
+    ann.page.size(420, 500)
+    ann.page.until("""(() => { const last = [...document.querySelectorAll('[data-testid=message]')].at(-1).getBoundingClientRect();
+        const log = document.querySelector('[data-testid=message-list]').getBoundingClientRect();
+        return last.bottom <= log.bottom; })()""", "the newest message is in sight")
+
+
 def test_reloads_disturb_no_page(site, two):
     ann, bob = two
     tunnels = site.tunnel_ids()

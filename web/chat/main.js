@@ -33,6 +33,7 @@ class Chat {
   #ticker = 0;
   #typing = new Map(); // name -> when it stops to show
   #typed = 0;
+  #following = true; // the newest message is in sight
 
   constructor(name, token) {
     sessionStorage.setItem('hawser-chat-name', name);
@@ -187,9 +188,12 @@ class Chat {
       }
     };
     $('log').onscroll = () => {
-      if (this.#atEnd) $('newest').hidden = true;
+      this.#following = this.#atEnd;
+      if (this.#following) $('newest').hidden = true;
       if ($('log').scrollTop < 120) this.#loadOlder();
     };
+    // A phone's keyboard, a turned screen, a growing composer: the newest stays in sight.
+    new ResizeObserver(() => { if (this.#following) this.#toEnd(); }).observe($('log'));
     $('newest').onclick = () => this.#toEnd();
     $('retry').onclick = () => this.#connection.retryNow();
     $('menu').onclick = () => this.#menu(!$('sidebar').classList.contains('open'));
@@ -303,6 +307,7 @@ class Chat {
 
   #toEnd() {
     $('log').scrollTop = $('log').scrollHeight;
+    this.#following = true;
     $('newest').hidden = true;
   }
 
