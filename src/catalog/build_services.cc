@@ -160,6 +160,7 @@ Endpoint to_endpoint(const ServiceEndpoint& from, const NodeIdentity& node) {
     out.zone = from.zone;
     out.local = !node.name.empty() && from.node == node.name;
     out.terminating = from.terminating;
+    out.max_fails = 0;  // readiness is the cluster's business; kube-proxy takes no endpoint out either
     return out;
 }
 

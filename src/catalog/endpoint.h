@@ -33,7 +33,7 @@ struct Endpoint {
     bool terminating = false;  // serving while it goes (E-07)
 
     // nginx `server` parameters; the defaults are nginx's. A service's endpoints have weight 1 and
-    // max_fails 1.
+    // max_fails 0.
     std::uint32_t weight = 1;     // >= 1
     std::uint32_t max_fails = 1;  // 0 = never taken out
     std::chrono::milliseconds fail_timeout{10'000};

@@ -51,9 +51,9 @@ Admission::Decision Admission::enter(const net::IpAddress& client, net::TimePoin
         if (count >= limits_.max_connections_per_client) return {{}, Refusal::per_client};
         ++count;
     }
-    connections_.fetch_add(1, std::memory_order_relaxed);
+    const std::size_t before = connections_.fetch_add(1, std::memory_order_relaxed);
     Pass pass(this, client);
-    if (limits_.max_connections != 0 && connections() > limits_.max_connections)
+    if (limits_.max_connections != 0 && before >= limits_.max_connections)
         return {{}, Refusal::max_connections};  // `pass` counts the client out again
     return {std::move(pass), std::nullopt};
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <future>
+#include <set>
 #include <thread>
 
 #include "gateway/worker.h"
@@ -96,6 +97,26 @@ void collect_paths(const http::Settings& settings, std::map<std::string, bool>& 
 void collect_paths(const http::Location& location, std::map<std::string, bool>& paths) {
     collect_paths(*location.settings, paths);
     for (const auto& nested : location.nested) collect_paths(*nested, paths);
+}
+
+void collect_groups(const http::Location& location, std::set<std::string>& ids) {
+    if (location.proxy && location.proxy->group) ids.insert(location.proxy->group->id);
+    for (const auto& nested : location.nested) collect_groups(*nested, ids);
+}
+
+std::set<std::string> group_ids_of(const catalog::Snapshot& snapshot) {
+    std::set<std::string> ids;
+    for (const catalog::Frontend& frontend : snapshot.frontends)
+        for (const auto& group : {frontend.group, frontend.cluster_group})
+            if (group) ids.insert(group->id);
+    for (const http::Listener& listener : snapshot.listeners) {
+        for (const auto& server : listener.servers) {
+            for (const auto& location : server->locations) collect_groups(*location, ids);
+            if (!server->groups) continue;
+            for (const auto& [name, group] : *server->groups) ids.insert(group->id);
+        }
+    }
+    return ids;
 }
 
 std::map<std::string, bool> log_paths_of(const catalog::Snapshot& snapshot) {
@@ -214,9 +235,11 @@ catalog::Diagnostics Gateway::apply(std::shared_ptr<const catalog::Snapshot> sna
     }
     if (diagnostics.has_errors()) return diagnostics;
 
+    const auto groups = std::make_shared<const std::set<std::string>>(group_ids_of(*snapshot));
     for (unsigned i = 0; i < count; ++i) {
         auto change = std::make_shared<Worker::Change>();
         change->logs = logs;
+        change->groups = groups;
         for (const auto& [key, bind] : binds) change->purposes.emplace(key, bind.purpose);
         for (auto& [key, sockets] : opened) change->opened.emplace(key, std::move(sockets[i]));
         impl_->ask(*impl_->workers[i], [change](Worker& worker) { worker.apply(std::move(*change)); });

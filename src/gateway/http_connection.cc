@@ -14,7 +14,8 @@ using net::Duration;
 namespace {
 
 constexpr std::size_t read_size = 32 * 1024;
-constexpr Duration lingering_time{30'000};  // nginx's lingering_time and lingering_timeout
+constexpr std::uint32_t requests_per_turn = 16;  // of one connection, before the others have their turn
+constexpr Duration lingering_time{30'000};       // nginx's lingering_time and lingering_timeout
 constexpr Duration lingering_timeout{5'000};
 constexpr std::size_t most_discarded = 1 << 20;  // a longer unwanted body is not worth the connection
 
@@ -90,7 +91,14 @@ net::Task<void> HttpConnection::run() {
             after = co_await refuse_malformed(*malformed_);
         }
         if (after == After::tunnel) co_return;
-        if (after == After::next_request && !worker_.draining()) continue;
+        if (after == After::next_request && !worker_.draining()) {
+            // A client that sends requests faster than they are answered never makes us wait.
+            if (!input_.empty() && requests_ % requests_per_turn == 0) {
+                net::Yield others(loop());
+                co_await others;
+            }
+            continue;
+        }
         if (after == After::linger) co_await linger(lingering_time, lingering_timeout);
         co_return;
     }
@@ -108,6 +116,7 @@ bool HttpConnection::read_some() {
 
 net::Task<std::optional<http1::RequestHead>> HttpConnection::read_head() {
     malformed_.reset();
+    pipelined_ = !input_.empty();
     rules_ = purpose_->http;
     if (!rules_) co_return std::nullopt;
     const auto& server = *rules_->index.default_server();
@@ -174,8 +183,8 @@ void HttpConnection::begin_exchange(Exchange& x, http1::RequestHead head) {
     x.request_line = x.request.request_line;
     x.uri = x.request.path;
     x.args = x.request.query;
-    x.request_length = x.request.size;
-    x.pipelined = !input_.empty();
+    x.request_length = x.request.size - x.request.empty_lines;
+    x.pipelined = pipelined_;
     x.host = lower_host(x.request.host);
     x.server = rules_->index.find(x.request.host, x);
     x.values.resize(x.server->variables ? x.server->variables->variables.size() : 0);
@@ -189,8 +198,11 @@ net::Task<HttpConnection::After> HttpConnection::serve(Exchange& x) {
     After after = After::close;
     for (;;) {
         if (const auto* delay = std::get_if<Delay>(&decision)) {
-            net::Sleep pause(loop(), delay->time);
-            co_await pause;
+            const net::Wait::Interest interest{socket_.get(), net::hangup};
+            if (co_await net::Wait(loop().now() + delay->time, interest)) {
+                x.status = 499;
+                break;
+            }
             decision = GoProxy{};
         }
         if (const auto* said = std::get_if<Answer>(&decision)) {
@@ -201,7 +213,13 @@ net::Task<HttpConnection::After> HttpConnection::serve(Exchange& x) {
         after = co_await proxy.run();
         const auto& again = proxy.internal_redirect();
         if (!again) break;
-        // X-Accel-Redirect: another location of this server answers.
+        // X-Accel-Redirect: another location of this server answers, and gets no body: what is left of it
+        // must not reach an endpoint behind a head that announces none.
+        if (!body_.done() && !co_await discard_body()) {
+            after = After::close;
+            break;
+        }
+        body_ = {};
         if (x.request.method != "HEAD") x.request.method = "GET";
         x.request.framing = {};
         decision = redirect_internally(x, *again, *worker_.shared().limit_zones, hold, loop().now());
@@ -226,23 +244,18 @@ void HttpConnection::write_logs(Exchange& x) {
 
 net::Task<HttpConnection::After> HttpConnection::refuse_malformed(const http1::ParseError& error) {
     Exchange x;
-    body_ = {};
-    ++requests_;
     ++worker_.stats().bad_requests;
-    bytes_to_client_ = 0;
-    x.peer = x.client = peer_;
-    x.local = local_;
-    x.connection_number = number_;
-    x.connection_requests = requests_;
-    x.connection_started = connected_;
-    x.fd = socket_->fd();
-    x.started = x.now = loop().system_now();
-    x.started_steady = x.now_steady = loop().now();
+    begin_exchange(x, parser_.head_so_far(input_));
+    // As in nginx the server is the default one until a host is known, or known to be missing.
+    const bool host_is_missing = !x.request.fields.all().empty() && x.request.fields.count("Host") == 0;
+    if (x.request.host.empty() && !host_is_missing) {
+        x.server = rules_->index.default_server();
+        x.host = x.server->name;
+    }
+    body_ = {};
     x.request_line = parser_.request_line_of(input_);
-    x.request_length = input_.size();
-    x.server = rules_->index.default_server();
-    x.values.resize(x.server->variables ? x.server->variables->variables.size() : 0);
-    x.host = x.server->name;
+    x.request.keep_alive = false;
+    x.request.framing = {};
     if (worker_.wants_log(LogLevel::info))
         worker_.log(LogLevel::info, "bad request client=" + peer_.text() +
                                         " status=" + std::to_string(error.status) + ": " + error.reason);
@@ -332,9 +345,13 @@ net::Task<HttpConnection::After> HttpConnection::answer(Exchange& x, const Answe
     if (!co_await write_all(bytes, settings.send_timeout)) co_return After::close;
     x.body_bytes_sent = bytes.size() - head_size;
     x.completed = true;
-    if (!keep_alive) co_return body_.done() && input_.empty() ? After::close : After::linger;
+    if (!keep_alive) co_return end_gently();
     if (must_discard && !co_await discard_body()) co_return After::linger;
     co_return After::next_request;
+}
+
+HttpConnection::After HttpConnection::end_gently() const {
+    return body_.done() && input_.empty() && !socket_->readable() ? After::close : After::linger;
 }
 
 net::Task<bool> HttpConnection::write_all(std::string_view bytes, Duration timeout) {

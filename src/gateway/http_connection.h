@@ -40,6 +40,8 @@ class HttpConnection : public ServedConnection {
     net::Task<After> refuse_malformed(const http1::ParseError& error);
     net::Task<After> answer(Exchange& exchange, const Answer& answer);
     net::Task<bool> discard_body();
+    // close, or linger if the client has sent what nobody reads: the RST could overtake our answer.
+    [[nodiscard]] After end_gently() const;
     // Reads and forgets what still comes, at most `total`, at most `pause` between two pieces.
     net::Task<void> linger(net::Duration total, net::Duration pause);
 
@@ -68,7 +70,8 @@ class HttpConnection : public ServedConnection {
     std::uint32_t requests_ = 0;
     SystemTime connected_;
     SteadyTime connected_steady_;
-    bool idle_ = false;  // waits for the first byte of a request
+    bool pipelined_ = false;  // the request's first bytes came with the one before
+    bool idle_ = false;       // waits for the first byte of a request
     std::optional<http1::ParseError> malformed_;
     http1::RequestParser parser_;
     http1::BodyDecoder body_;            // of the current request

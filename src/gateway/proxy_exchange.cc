@@ -21,6 +21,10 @@ constexpr std::size_t piece_size =
     64 * 1024;  // read from an endpoint at once, and so owed to a client at most
 constexpr std::size_t replay_limit = 64 * 1024;  // of a request body, kept for another attempt
 constexpr std::size_t owed_to_endpoint = 64 * 1024;
+constexpr int pieces_per_turn = 8;  // of one request, before the others have their turn
+constexpr unsigned most_interim_answers = 100;
+constexpr std::size_t small_payload = 8 * 1024;  // gathered, so that small chunks share a write
+constexpr std::uint16_t closed_in_body = 498;    // logged as 400, and answered by nobody
 
 bool is_idempotent(std::string_view method) {
     return method != "POST" && method != "LOCK" && method != "PATCH";  // nginx's list
@@ -89,7 +93,7 @@ std::optional<Answer> ProxyExchange::choose_group() {
     if (!group_) {
         auto single = std::make_shared<catalog::EndpointGroup>();
         single->id = "nginx:http://" + dynamic_->address->text();
-        single->service = dynamic_->address->text();
+        single->service = "*";
         catalog::Endpoint endpoint;
         endpoint.address = *dynamic_->address;
         endpoint.name = dynamic_->address->text();
@@ -109,17 +113,24 @@ net::Task<HttpConnection::After> ProxyExchange::run() {
         if (!co_await connection_.write_all("HTTP/1.1 100 Continue\r\n\r\n", settings_.send_timeout))
             co_return After::close;
     }
-    if (body.chunked()) {
-        // The endpoint gets a length, as from nginx, unless the body may be streamed to it in chunks.
-        chunk_upstream_ = !proxy_.request_buffering && proxy_.http_1_1;
-        if (!chunk_upstream_) {
+    if (!body.done()) {
+        // A collected body has a length and can be sent again; endpoints are spared slow clients.
+        chunk_upstream_ = body.chunked() && !proxy_.request_buffering && proxy_.http_1_1;
+        if (proxy_.request_buffering || (body.chunked() && !chunk_upstream_)) {
             if (const auto failure = co_await spool_body()) co_return co_await fail(*failure);
+        } else if (!connection_.input_.empty()) {
+            // What came with the head: if that is all of it, its length is known after all.
+            Failure failure;
+            if (next_body_piece(failure) == Step::failed) co_return co_await fail(failure);
+            if (body.done()) chunk_upstream_ = false;
         }
     }
     request_ = make_upstream_request(x_, proxy_, dynamic_ ? &*dynamic_ : nullptr);
     if (group_->balancing.affinity_timeout || !group_->balancing.hash_key.empty())
         hash_key_ = expand(group_->balancing.hash_key, x_);
-    picker_ = worker_.picker(group_);
+    // An address out of the request: kept for nobody, or a client could make us keep any number of them.
+    ad_hoc_ = dynamic_ && !dynamic_->group;
+    picker_ = ad_hoc_ ? std::make_shared<balance::Picker>(group_, nullptr, 0) : worker_.picker(group_);
 
     balance::Tried tried;
     const auto pick = [&] {
@@ -130,6 +141,7 @@ net::Task<HttpConnection::After> ProxyExchange::run() {
         UpstreamAttempt none;
         none.endpoint = group_->service;
         none.status = 502;
+        none.response_time = Duration{0};
         x_.attempts.push_back(std::move(none));
         Failure failure;
         failure.reason = "no live endpoints of " + group_->service;
@@ -144,9 +156,12 @@ net::Task<HttpConnection::After> ProxyExchange::run() {
             co_return co_await pass_answer();
         }
         if (failure->mask != 0 && failure->counts_against_endpoint) picker_->failed(*index, request);
-        if (failure->mask != 0) end_attempt(failure->outcome);
+        x_.attempts.back().response_time =
+            std::chrono::duration_cast<Duration>(loop().now() - attempt_started_);
         const bool tries_left = proxy_.next_upstream_tries == 0 || tries < proxy_.next_upstream_tries;
         index = tries_left && may_try_again(*failure) ? pick() : std::nullopt;
+        // An answer that is passed on after all is counted there.
+        if (failure->mask != 0 && (index || failure->status != 0)) end_attempt(failure->outcome);
         if (index) {
             if (worker_.wants_log(LogLevel::warning))
                 worker_.log(LogLevel::warning,
@@ -214,16 +229,16 @@ net::Task<std::optional<ProxyExchange::Failure>> ProxyExchange::attempt(std::siz
         ++endpoint_->requests;
         out_ = request_head(endpoint);
         spool_sent_ = 0;
-        body_sent_ = spool_ ? spool_->size() == 0 : connection_.body_.done() && replay_.empty();
+        body_sent_ = spool_ && spool_->size() == 0;
         if (!replay_.empty()) add_body_payload(std::exchange(replay_, {}));
-        if (!body_sent_ && connection_.body_.done() && !spool_) end_body();
+        if (connection_.body_.done() && !spool_) end_body();
         parser_ = std::make_unique<http1::ResponseParser>(std::max<std::size_t>(proxy_.buffer_size, 1024),
                                                           x_.request.method == "HEAD");
         auto failure = co_await exchange_heads();
         // A kept connection that the endpoint had closed already says nothing about the endpoint.
         const bool stale = reused && failure && failure->mask == next_upstream::error &&
-                           x_.attempts.back().bytes_received == 0 && is_idempotent(x_.request.method) &&
-                           can_replay_;
+                           x_.attempts.back().bytes_received == 0 &&
+                           (is_idempotent(x_.request.method) || !any_sent_) && can_replay_;
         if (!stale) co_return failure;
     }
 }
@@ -299,10 +314,12 @@ void ProxyExchange::add_body_framing(std::string& head) {
         head += "Transfer-Encoding: chunked\r\n";
     else if (framing.kind == Framing::Kind::length)
         head += "Content-Length: " + std::to_string(framing.length) + "\r\n";
+    else if (framing.kind == Framing::Kind::chunked)
+        head += "Content-Length: " + std::to_string(body_size_) + "\r\n";
 }
 
 net::Task<std::optional<ProxyExchange::Failure>> ProxyExchange::exchange_heads() {
-    endpoint_read_at_ = endpoint_write_at_ = loop().now();
+    endpoint_read_at_ = endpoint_write_at_ = client_read_at_ = loop().now();
     for (;;) {
         Failure failure;
         Step pushed = push_request(failure);
@@ -356,7 +373,7 @@ net::Task<std::optional<ProxyExchange::Failure>> ProxyExchange::exchange_heads()
 
 ProxyExchange::Step ProxyExchange::push_request(Failure& failure) {
     Step result = Step::blocked;
-    for (;;) {
+    for (int pieces = 0;;) {
         if (!out_.empty()) {
             if (!endpoint_->socket->writable()) return result;
             const ssize_t n = endpoint_->socket->write(out_.data(), out_.size());
@@ -371,14 +388,14 @@ ProxyExchange::Step ProxyExchange::push_request(Failure& failure) {
             any_sent_ = true;
             result = Step::moved;
             x_.attempts.back().bytes_sent += static_cast<std::uint64_t>(n);
-            endpoint_write_at_ = endpoint_read_at_ = loop().now();
+            endpoint_write_at_ = endpoint_read_at_ = client_read_at_ = loop().now();
             if (static_cast<std::size_t>(n) < out_.size()) {
                 out_.erase(0, static_cast<std::size_t>(n));
                 return result;
             }
             out_.clear();
         }
-        if (body_sent_) return result;
+        if (body_sent_ || ++pieces == pieces_per_turn) return result;
         const Step more = next_body_piece(failure);
         if (more == Step::failed) return more;
         if (more == Step::blocked && out_.empty()) return result;
@@ -409,7 +426,8 @@ ProxyExchange::Step ProxyExchange::next_body_piece(Failure& failure) {
     std::string& input = connection_.input_;
     if (input.empty()) {
         if (!connection_.socket_->readable()) return Step::blocked;
-        if (!connection_.read_some()) return broken(499, "the client closed within its request body");
+        if (!connection_.read_some())
+            return broken(closed_in_body, "the client closed within its request body");
         if (input.empty()) return Step::blocked;
     }
     client_read_at_ = loop().now();
@@ -456,7 +474,7 @@ void ProxyExchange::add_body_payload(std::string_view payload) {
 }
 
 void ProxyExchange::end_body() {
-    if (chunk_upstream_ && proxy_.pass_request_body) out_ += http1::last_chunk;
+    if (chunk_upstream_ && proxy_.pass_request_body) out_ += "0\r\n" + connection_.body_.trailers() + "\r\n";
     body_sent_ = true;
 }
 
@@ -468,10 +486,16 @@ ProxyExchange::Step ProxyExchange::parse_answer(Failure& failure) {
             if (auto* head = std::get_if<http1::ResponseHead>(&result)) {
                 input.erase(0, head->size);
                 // 100, 102, 103: the client asked for none that nginx would pass on.
-                if (head->status < 200 && head->status != 101) {
+                if (head->status < 200 && head->status != 101 && ++interim_answers_ <= most_interim_answers) {
                     parser_ = std::make_unique<http1::ResponseParser>(
                         std::max<std::size_t>(proxy_.buffer_size, 1024), x_.request.method == "HEAD");
                     continue;
+                }
+                if (head->status < 200 && head->status != 101) {
+                    failure.mask = next_upstream::invalid_header;
+                    failure.outcome = "invalid";
+                    failure.reason = x_.attempts.back().endpoint + " sends interim answers only";
+                    return Step::failed;
                 }
                 x_.upstream_response = std::move(*head);
                 return Step::moved;
@@ -536,6 +560,10 @@ net::Task<bool> ProxyExchange::wait_for_progress(Failure& failure, bool head_don
                                         [](const Limit& a, const Limit& b) { return a.at < b.at; });
     const net::Wait::Interest client{connection_.socket_.get(), from_client};
     const net::Wait::Interest endpoint{endpoint_->socket.get(), from_endpoint};
+    if (has_had_its_share()) {
+        net::Yield others(loop());
+        co_await others;
+    }
     if (co_await net::Wait(count == 0 ? net::TimePoint::max() : first->at, client, endpoint)) co_return true;
     failure.mask = first->mask;
     failure.status = first->status;
@@ -557,7 +585,7 @@ net::Task<HttpConnection::After> ProxyExchange::pass_answer() {
     if (x_.upstream_response.status == 101) co_return co_await open_tunnel();
 
     const http1::ResponseHead& answer = x_.upstream_response;
-    const bool endpoint_may_stay =
+    bool endpoint_may_stay =
         answer.keep_alive && answer.framing.kind != Framing::Kind::until_close && proxy_.http_1_1;
     x_.status = answer.status;
     keep_client_ = connection_.may_keep_alive(x_);
@@ -576,6 +604,7 @@ net::Task<HttpConnection::After> ProxyExchange::pass_answer() {
 
     Failure failure;
     bool client_gone = false;
+    bool body_is_torn = false;
     if (!endpoint_->input.empty() && !answer_done_) answer_cut_ = pull_answer(failure) == Step::failed;
     while (!answer_cut_) {
         if (!flush_down()) {
@@ -590,10 +619,20 @@ net::Task<HttpConnection::After> ProxyExchange::pass_answer() {
             break;
         }
         if (!request_sent() && push_request(failure) == Step::failed) {
-            body_sent_ = true;  // the endpoint does not want the rest, or the client does not send it
+            // The endpoint does not want the rest, or the client does not send it. What was sent is a torso:
+            // the next request on that connection would be taken for the rest of this one.
+            body_sent_ = true;
             out_.clear();
+            endpoint_may_stay = false;
+            body_is_torn = failure.mask == 0;
         }
-        if (pulled == Step::moved) continue;
+        if (pulled == Step::moved) {
+            if (has_had_its_share()) {
+                net::Yield others(loop());
+                co_await others;
+            }
+            continue;
+        }
         if (connection_.socket_->peer_finished()) {
             client_gone = true;
             break;
@@ -610,20 +649,20 @@ net::Task<HttpConnection::After> ProxyExchange::pass_answer() {
     }
     const std::uint64_t sent = connection_.bytes_to_client_;
     x_.body_bytes_sent = sent > head_size_ ? sent - head_size_ : 0;
-    x_.completed = !client_gone && !answer_cut_;
+    x_.completed = !client_gone;  // for nginx an answer that the endpoint cut is complete, too
     if (is_handshake(x_)) explain_refusal();
     end_attempt(answer_cut_ ? "reset" : "ok");
-    if (x_.completed && endpoint_may_stay && request_sent())
+    if (x_.completed && !answer_cut_ && endpoint_may_stay && request_sent())
         worker_.pool().put(*group_, group_->endpoints[picked_].address, std::move(endpoint_));
     endpoint_.reset();
     hold_.release();
     if (answer_cut_ && worker_.wants_log(LogLevel::warning))
         worker_.log(LogLevel::warning, failure.reason + ", client: " + connection_.peer_.ip.text() +
                                            ", request: \"" + x_.request_line + "\"");
-    if (!x_.completed) co_return After::close;
-    if (!connection_.body_.done()) co_return After::linger;
-    if (keep_client_) co_return After::next_request;
-    co_return connection_.input_.empty() ? After::close : After::linger;
+    if (client_gone || answer_cut_) co_return After::close;
+    if (!keep_client_ || body_is_torn) co_return connection_.end_gently();
+    if (!connection_.body_.done() && !co_await connection_.discard_body()) co_return After::linger;
+    co_return After::next_request;
 }
 
 ProxyExchange::Step ProxyExchange::pull_answer(Failure& failure) {
@@ -654,7 +693,8 @@ ProxyExchange::Step ProxyExchange::pull_answer(Failure& failure) {
             return Step::failed;
         }
         answer_done_ = step.done;
-        x_.attempts.back().response_length += step.payload.size();
+        // Of a chunked answer nginx counts the bytes as they come.
+        x_.attempts.back().response_length += answer_body_.chunked() ? step.consumed : step.payload.size();
         if (refusal_text_.size() < 120 && is_handshake(x_)) refusal_text_ += step.payload.substr(0, 120);
         if (!step.payload.empty() || step.done) send_down(step.payload, step.done);
         if (step.consumed == 0 && !step.done) break;
@@ -668,11 +708,16 @@ bool ProxyExchange::send_down(std::string_view payload, bool last) {
     // What cannot be written now is owed; a failed write shows again when that is flushed.
     std::array<char, 20> head{};
     std::size_t head_size = 0;
-    std::string_view tail;
+    std::string tail;
     if (chunk_down_) {
         if (!payload.empty()) head_size = http1::write_chunk_head(payload.size(), head.data());
-        tail = payload.empty() ? (last ? http1::last_chunk : std::string_view{})
-                               : (last ? "\r\n0\r\n\r\n" : "\r\n");
+        if (!payload.empty()) tail = "\r\n";
+        if (last) tail += "0\r\n" + answer_body_.trailers() + "\r\n";
+    }
+    if (payload.size() <= small_payload || !connection_.socket_->writable()) {
+        if (down_.empty()) client_write_at_ = loop().now();
+        down_.append(head.data(), head_size).append(payload).append(tail);
+        return false;
     }
     std::array<std::string_view, 4> parts{down_, {head.data(), head_size}, payload, tail};
     std::array<iovec, 4> vectors{};
@@ -682,7 +727,7 @@ bool ProxyExchange::send_down(std::string_view payload, bool last) {
         total += parts[i].size();
     }
     std::size_t sent = 0;
-    if (total != 0 && connection_.socket_->writable()) {
+    if (connection_.socket_->writable()) {
         const ssize_t n = connection_.socket_->write(std::span<const iovec>(vectors));
         if (n > 0) sent = static_cast<std::size_t>(n);
     }
@@ -723,8 +768,9 @@ net::Task<HttpConnection::After> ProxyExchange::fail(const Failure& failure) {
         worker_.log(LogLevel::warning, failure.reason + ", client: " + connection_.peer_.ip.text() +
                                            ", server: " + x_.server->name + ", request: \"" +
                                            x_.request_line + "\", service: " + group_->service);
-    if (failure.status == 499 || failure.status == 408) {
-        x_.status = failure.status;  // nobody to answer
+    if (failure.status == 499 || failure.status == 408 || failure.status == closed_in_body) {
+        x_.status =
+            failure.status == closed_in_body ? 400 : failure.status;  // as nginx logs it; nobody to answer
         co_return After::close;
     }
     if (failure.status == 400 || failure.status == 413) {
@@ -739,7 +785,7 @@ net::Task<HttpConnection::After> ProxyExchange::fail(const Failure& failure) {
 void ProxyExchange::end_attempt(const char* outcome) {
     UpstreamAttempt& record = x_.attempts.back();
     record.response_time = std::chrono::duration_cast<Duration>(loop().now() - attempt_started_);
-    ++worker_.stats().endpoint_attempts[{group_->service, record.endpoint, outcome}];
+    ++worker_.stats().endpoint_attempts[{group_->service, ad_hoc_ ? "*" : record.endpoint, outcome}];
     auto& state = *group_->endpoints[picked_].state;
     state.opened.fetch_add(1, std::memory_order_relaxed);
     if (std::string_view(outcome) != "ok" && std::string_view(outcome) != "status")
@@ -759,7 +805,7 @@ bool ProxyExchange::answer_is_upgrade(std::string& why_not) const {
     if (proxy_.upgrade != http::UpgradePolicy::automatic) return true;  // nginx looks no further
     const auto token = fields.find("Upgrade");
     if (!token || !upgrade_was_asked(request_->upgrade, *token)) {
-        why_not = "for \"" + std::string(token.value_or("")) + "\" instead of \"" + request_->upgrade + "\"";
+        why_not = "for \"" + printable(token.value_or("")) + "\" instead of \"" + request_->upgrade + "\"";
         return false;
     }
     const auto key = x_.request.fields.find("Sec-WebSocket-Key");

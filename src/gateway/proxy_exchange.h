@@ -50,6 +50,8 @@ class ProxyExchange {
     net::Task<After> open_tunnel();
     net::Task<After> fail(const Failure& failure);
     net::Task<bool> wait_for_progress(Failure& failure, bool head_done);
+    // Now and then the others must have their turn: fast peers never make us wait.
+    bool has_had_its_share() { return ++moves_ % 8 == 0; }
 
     std::string request_head(const catalog::Endpoint& endpoint);
     void add_body_framing(std::string& head);
@@ -86,6 +88,9 @@ class ProxyExchange {
     std::optional<UpstreamRequest> request_;
     std::shared_ptr<balance::Picker> picker_;
     std::size_t picked_ = 0;
+    bool ad_hoc_ = false;  // the endpoint's address stood in the request
+    unsigned moves_ = 0;
+    unsigned interim_answers_ = 0;
     balance::Hold hold_;
     std::unique_ptr<EndpointConnection> endpoint_;
     std::unique_ptr<http1::ResponseParser> parser_;

@@ -30,10 +30,10 @@ inline constexpr std::array<double, 12> duration_bounds{0.1,  1,     10,    60, 
 // Counters of one worker since its start, or of all workers together. Plain numbers: a worker counts without
 // atomics and hands out copies.
 struct Stats {
-    std::uint64_t accepted = 0;     // connections
-    std::uint64_t connections = 0;  // now, tunnels not included
-    std::map<std::string, std::uint64_t>
-        refused;  // by cause: "max_connections", "per_client", "rate", "no_endpoint", "descriptors"
+    std::uint64_t accepted = 0;                       // connections
+    std::uint64_t connections = 0;                    // now, tunnels not included
+    std::map<std::string, std::uint64_t> refused;     // by cause: "max_connections", "per_client", "rate",
+                                                      // "no_endpoint", "descriptors", "drained"
     std::uint64_t out_of_descriptors = 0;             // times that accepting was suspended
     std::map<std::uint16_t, std::uint64_t> requests;  // by status
     std::map<Handshake, std::uint64_t> handshakes;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/tcp_service.h"
 
+#include <sys/socket.h>
+
 #include <cerrno>
 #include <cstring>
 
@@ -10,13 +12,33 @@ namespace {
 
 constexpr net::Duration connect_timeout{10'000};
 
-struct Counted {
-    Worker& worker;
-    explicit Counted(Worker& w) : worker(w) { worker.count_l4(1); }
-    ~Counted() { worker.count_l4(-1); }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
+// A connection on its way to an endpoint, as the worker counts it and cuts it when a drain is over.
+class Connecting : public ServedConnection {
+  public:
+    Connecting(Worker& worker, const std::unique_ptr<net::Socket>& endpoint)
+        : worker_(worker), endpoint_(endpoint) {
+        worker_.add(*this);
+    }
+    ~Connecting() override { worker_.remove(*this); }
+    Connecting(const Connecting&) = delete;
+    Connecting& operator=(const Connecting&) = delete;
+
+    void end_if_idle() override {}
+    void cut() override {
+        is_cut_ = true;
+        if (endpoint_) ::shutdown(endpoint_->fd(), SHUT_RDWR);  // the connect fails
+    }
+    [[nodiscard]] bool is_orphaned() const override { return false; }
+    [[nodiscard]] bool is_cut() const { return is_cut_; }
+
+  private:
+    Worker& worker_;
+    const std::unique_ptr<net::Socket>& endpoint_;
+    bool is_cut_ = false;
 };
+
+// No endpoint's fault, and no other endpoint would do better.
+bool is_ours(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
 // 0, or the errno of the attempt.
 net::Task<int> connect(net::Loop& loop, const net::SocketAddress& to, std::unique_ptr<net::Socket>& out) {
@@ -36,7 +58,8 @@ net::Task<int> connect(net::Loop& loop, const net::SocketAddress& to, std::uniqu
 
 net::Task<void> serve_tcp(Worker& worker, net::Fd fd, net::SocketAddress peer, PurposeSlot purpose,
                           Admission::Pass pass) {
-    const Counted counted(worker);
+    std::unique_ptr<net::Socket> endpoint;
+    const Connecting connecting(worker, endpoint);
     auto client = std::make_unique<net::Socket>(worker.loop(), std::move(fd), true);
     net::set_no_delay(client->fd());
     const auto local = net::local_address(client->fd());
@@ -52,7 +75,6 @@ net::Task<void> serve_tcp(Worker& worker, net::Fd fd, net::SocketAddress peer, P
 
     const auto picker = worker.picker(group);
     balance::Tried tried;
-    std::unique_ptr<net::Socket> endpoint;
     for (;;) {
         const balance::PickRequest request{peer.ip, local.ip, {}, worker.loop().now()};
         const auto index = picker->pick(request, tried);
@@ -60,6 +82,8 @@ net::Task<void> serve_tcp(Worker& worker, net::Fd fd, net::SocketAddress peer, P
         const catalog::Endpoint& chosen = group->endpoints[*index];
         balance::Hold hold(chosen.state);
         const int error = co_await connect(worker.loop(), chosen.address, endpoint);
+        if (connecting.is_cut()) co_return refuse("drained");
+        if (is_ours(error)) co_return refuse("descriptors");
         chosen.state->opened.fetch_add(1, std::memory_order_relaxed);
         const char* outcome = error == 0 ? "ok" : error == ETIMEDOUT ? "timeout" : "connect_error";
         ++worker.stats().endpoint_attempts[{group->service, chosen.address.text(), outcome}];

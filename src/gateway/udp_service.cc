@@ -68,6 +68,7 @@ void set_local(msghdr& message, Control& control, const net::IpAddress& local) {
 
 struct UdpService::Flow : net::EventHandler, net::Timer {
     UdpService& service;
+    net::Loop& loop;  // of its own: at the end, put off to the end of the turn, the service may be gone
     Key key;
     net::SocketAddress endpoint;
     balance::Hold hold;
@@ -75,8 +76,8 @@ struct UdpService::Flow : net::EventHandler, net::Timer {
     net::TimePoint last;
     List::iterator self;
 
-    Flow(UdpService& s, Key k) : service(s), key(k) {}
-    ~Flow() override { service.worker_.loop().unwatch(-1, *this); }
+    Flow(UdpService& s, Key k) : service(s), loop(s.worker_.loop()), key(k) {}
+    ~Flow() override { loop.unwatch(-1, *this); }
 
     void on_events(std::uint32_t) override {
         char* const buffer = service.worker_.loop().scratch();

@@ -25,12 +25,12 @@ Worker::Worker(Shared& shared, unsigned index, unsigned count)
 
 Worker::~Worker() {
     stop_thread();
-    // Coroutines that wait on a socket end when it does; those that sleep are left to the end of the process.
+    // The coroutines wait on sockets, and end when these do.
     acceptors_.clear();
     udp_services_.clear();
     pool_.clear();
     tunnels_.each([](tunnel::Relay& relay) { relay.kill(tunnel::CloseReason::drained); });
-    for (ServedConnection& connection : connections_) connection.cut();
+    cut_connections();
     for (int i = 0; i < 100 && (!is_idle() || i < 2); ++i) loop_.turn(net::Duration{1});
 }
 
@@ -74,10 +74,7 @@ void Worker::apply(Change change) {
         }
         if (!result) log(LogLevel::error, "watch " + key + ": " + result.error().text());
     }
-    // Pickers that only this map still uses belong to groups that are gone.
-    std::erase_if(pickers_, [](const auto& item) {
-        return item.second.use_count() == 1 && item.second->group_pointer().use_count() <= 2;
-    });
+    std::erase_if(pickers_, [&](const auto& item) { return !change.groups->contains(item.first); });
     end_idle_connections();
 }
 
@@ -85,6 +82,13 @@ void Worker::end_idle_connections() {
     for (auto at = connections_.begin(); at != connections_.end();) {
         ServedConnection& connection = *at++;
         if (draining_ || connection.is_orphaned()) connection.end_if_idle();
+    }
+}
+
+void Worker::cut_connections() {
+    for (auto at = connections_.begin(); at != connections_.end();) {
+        ServedConnection& connection = *at++;
+        connection.cut();
     }
 }
 
@@ -106,18 +110,34 @@ void Worker::remove(ServedConnection& connection) {
     --connection_count_;
 }
 
-bool Worker::is_idle() const { return connection_count_ == 0 && l4_connecting_ == 0 && tunnels_.size() == 0; }
+bool Worker::is_idle() const { return connection_count_ == 0 && tunnels_.size() == 0; }
 
 namespace {
 
+// A worker says no politely to so many clients at a time; the others get RST. Or those who are refused would
+// take the descriptors that those who are served need.
+constexpr std::size_t most_turned_away = 256;
+
+struct Counted {
+    std::size_t& count;
+    explicit Counted(std::size_t& c) : count(c) { ++count; }
+    ~Counted() { --count; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+};
+
+net::Task<void> turn_away(Worker& worker, net::Fd fd, net::SocketAddress peer, PurposeSlot purpose,
+                          std::uint16_t status, std::size_t& count) {
+    const Counted counted(count);
+    HttpConnection connection(worker, std::move(fd), peer, std::move(purpose), {});
+    co_await connection.turn_away(status);
+}
+
 // The connection lives in the coroutine's frame.
 net::Task<void> serve_http(Worker& worker, net::Fd fd, net::SocketAddress peer, PurposeSlot purpose,
-                           Admission::Pass pass, std::uint16_t refusal) {
+                           Admission::Pass pass) {
     HttpConnection connection(worker, std::move(fd), peer, std::move(purpose), std::move(pass));
-    if (refusal != 0)
-        co_await connection.turn_away(refusal);
-    else
-        co_await connection.run();
+    co_await connection.run();
 }
 
 }  // namespace
@@ -133,15 +153,17 @@ void Worker::accepted(net::Fd fd, const net::SocketAddress& peer, const PurposeS
             log(LogLevel::error, std::string("a connection ended by an exception: ") + e.what());
         }
     };
-    if (purpose->http) {
-        std::uint16_t refusal = 0;
-        if (decision.refusal) refusal = *decision.refusal == Admission::Refusal::max_connections ? 503 : 429;
-        net::spawn(serve_http(*this, std::move(fd), peer, purpose, std::move(decision.pass), refusal),
-                   on_bug);
+    if (decision.refusal) {
+        if (!purpose->http || turning_away_ >= most_turned_away) {
+            net::set_reset_on_close(fd.get());
+            return;
+        }
+        const std::uint16_t status = *decision.refusal == Admission::Refusal::max_connections ? 503 : 429;
+        net::spawn(turn_away(*this, std::move(fd), peer, purpose, status, turning_away_), on_bug);
         return;
     }
-    if (decision.refusal) {
-        net::set_reset_on_close(fd.get());
+    if (purpose->http) {
+        net::spawn(serve_http(*this, std::move(fd), peer, purpose, std::move(decision.pass)), on_bug);
         return;
     }
     net::spawn(serve_tcp(*this, std::move(fd), peer, purpose, std::move(decision.pass)), on_bug);
@@ -197,7 +219,7 @@ void Worker::count_end(const tunnel::Tunnel& t, Stats::PerService& service) {
 
 Stats Worker::collect_stats() const {
     Stats out = stats_;
-    out.connections = connection_count_ + l4_connecting_;
+    out.connections = connection_count_;
     out.idle_endpoint_connections = pool_.size();
     for (const auto& [key, service] : udp_services_) out.udp_flows += service->flows();
     const_cast<tunnel::Registry&>(tunnels_).each([&out](tunnel::Relay& relay) {
@@ -218,6 +240,9 @@ void Worker::drain(net::Duration spread, net::Duration grace) {
     pool_.clear();
     end_idle_connections();
     drain_some_tunnels(loop_.now() + spread, grace);
+    // Requests that do not come to their end.
+    cut_timer_.work = [this] { cut_connections(); };
+    loop_.timers().set(cut_timer_, loop_.now() + std::max(spread, grace));
 }
 
 void Worker::drain_some_tunnels(net::TimePoint until, net::Duration grace) {

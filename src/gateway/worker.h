@@ -4,6 +4,7 @@
 #include <boost/intrusive/list.hpp>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -58,7 +59,7 @@ using PurposeSlot = std::shared_ptr<Purpose>;  // one per worker and bind key
 class Acceptor;
 class UdpService;
 
-// A client's HTTP connection as the worker's list of them sees it.
+// A client's connection that is not a tunnel (yet) as the worker's list of them sees it.
 class ServedConnection : public boost::intrusive::list_base_hook<> {
   public:
     virtual ~ServedConnection() = default;
@@ -85,6 +86,7 @@ class Worker {
         std::map<std::string, Purpose> purposes;  // by bind key: everything that is listened on from now on
         std::map<std::string, net::Fd> opened;
         std::shared_ptr<const LogFiles> logs;
+        std::shared_ptr<const std::set<std::string>> groups;  // ids of all endpoint groups
     };
     void apply(Change change);
 
@@ -106,7 +108,6 @@ class Worker {
     // Connections that are served now, so that a drain can end the idle ones.
     void add(ServedConnection& connection);
     void remove(ServedConnection& connection);
-    void count_l4(int change) { l4_connecting_ += static_cast<std::size_t>(change); }
 
     void log(LogLevel level, std::string_view line) const { shared_.log->write(level, line); }
     [[nodiscard]] bool wants_log(LogLevel level) const { return shared_.log->wants(level); }
@@ -130,6 +131,7 @@ class Worker {
     };
     void count_end(const tunnel::Tunnel& tunnel, Stats::PerService& service);
     void end_idle_connections();
+    void cut_connections();
     void drain_some_tunnels(net::TimePoint until, net::Duration grace);
 
     Shared& shared_;
@@ -144,8 +146,8 @@ class Worker {
     std::unordered_map<std::string, std::shared_ptr<balance::Picker>> pickers_;
     boost::intrusive::list<ServedConnection, boost::intrusive::constant_time_size<false>> connections_;
     std::size_t connection_count_ = 0;
-    std::size_t l4_connecting_ = 0;
-    WorkTimer drain_timer_;
+    std::size_t turning_away_ = 0;
+    WorkTimer drain_timer_, cut_timer_;
     bool draining_ = false;
     bool short_of_descriptors_ = false;
     std::thread thread_;

@@ -145,16 +145,10 @@ bool append_optional(std::string& out, const char* text) {
     return true;
 }
 
-bool append_proxy_host(std::string& out, const Exchange& x) {
-    if (!x.proxy_host.empty()) return append_text(out, x.proxy_host);
-    return x.location && x.location->proxy && append_text(out, x.location->proxy->host_header);
-}
-
+// Nothing before a proxy was chosen: an answer by an access rule has no $proxy_host (seen with nginx 1.22.1).
 bool append_proxy_port(std::string& out, const Exchange& x) {
-    std::uint16_t port = x.proxy_port;
-    if (port == 0 && x.location && x.location->proxy) port = x.location->proxy->default_port;
-    if (port != 0) append_number(out, port);
-    return port != 0;
+    if (x.proxy_port != 0) append_number(out, x.proxy_port);
+    return x.proxy_port != 0;
 }
 
 bool append_hostname(std::string& out) {
@@ -195,7 +189,8 @@ bool append_builtin(std::string& out, Builtin builtin, const Exchange& x) {
     switch (builtin) {
         case Builtin::args:
         case Builtin::query_string:
-            return append_text(out, x.args);  // "/?" counts as no arguments (seen with nginx 1.22.1)
+            // "/?" counts as no arguments, a rewrite to "/x?" as empty ones (seen with nginx 1.22.1).
+            return append_text(out, x.args) || x.args_rewritten;
         case Builtin::binary_remote_addr:
             append_address_bytes(out, x.client.ip);
             return true;
@@ -243,7 +238,7 @@ bool append_builtin(std::string& out, Builtin builtin, const Exchange& x) {
             append_forwarded_for(out, x);
             return true;
         case Builtin::proxy_host:
-            return append_proxy_host(out, x);
+            return append_text(out, x.proxy_host);
         case Builtin::proxy_port:
             return append_proxy_port(out, x);
         case Builtin::realip_remote_addr:

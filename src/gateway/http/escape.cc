@@ -46,8 +46,8 @@ void append_escaped(std::string& out, std::string_view text, EscapeSet set) {
 }
 
 void unescape_redirect(std::string& text) {
-    std::size_t to = text.find('%');
-    if (to == std::string::npos) return;
+    std::size_t to = text.find_first_of("%?");
+    if (to == std::string::npos || text[to] == '?') return;
     std::size_t from = to;
     while (from < text.size()) {
         const char c = text[from];

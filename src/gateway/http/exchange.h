@@ -69,6 +69,7 @@ struct Exchange {
     unsigned uri_changes = 0;           // more than 10: 500, as nginx
 
     // What the rewrite phase leaves behind; only http/ writes these.
+    bool args_rewritten = false;  // $args was set by a rewrite, to nothing perhaps
     bool uri_changed = false;    // the location has to be looked for again
     bool uri_as_sent = true;     // no rewrite matched: the endpoint may get the target's own bytes
     bool valid_location = true;  // false after `rewrite ... break`: proxy_pass replaces no prefix

@@ -195,12 +195,14 @@ class Run {
             }
         }
         if (out == &args) {
+            x_.args_rewritten = true;
             if (rewrite.keep_arguments && !x_.args.empty()) {
                 args += '&';
                 args += x_.args;
             }
             x_.args = std::move(args);
         } else if (!rewrite.keep_arguments) {
+            x_.args_rewritten = true;
             x_.args.clear();
         }
         x_.uri = std::move(uri);

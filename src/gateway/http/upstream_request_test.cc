@@ -68,6 +68,8 @@ TEST(UpstreamFields, are_the_configured_ones_and_then_the_clients_own) {
                  "sec-webSocket-Key: abc\r\nCookie: a=1\r\nCookie: b = 2; c=3\r\nContent-Length: 0\r\n"
                  "Trailer: q\r\nConnection: close\r\n");
     ASSERT_EQ(verdict(site.run(x)), "proxy");
+    x.proxy_host = proxy.host_header;
+    x.proxy_port = proxy.default_port;
     const UpstreamRequest made = make_upstream_request(x, *x.location->proxy);
     EXPECT_EQ(made.method, "GET");
     EXPECT_TRUE(made.asks_upgrade);
@@ -124,6 +126,7 @@ TEST(UpstreamFields, the_websocket_recipe_asks_for_an_upgrade_only_if_the_client
     for (const Row& row : rows) {
         Exchange x = site.get("/", row.lines);
         site.run(x);
+        x.proxy_host = "backend";
         const UpstreamRequest made = make_upstream_request(x, *x.location->proxy);
         EXPECT_EQ(joined(made.fields), row.expected);
         EXPECT_EQ(made.asks_upgrade, row.asks);

@@ -71,8 +71,9 @@ struct RequestHead {
     std::string_view host;  // Host without port, as sent (or target_host); "" if none. Not lower-cased.
     Framing framing;
     bool expect_continue = false;
-    bool keep_alive = true;  // what the client asks for
-    std::size_t size = 0;    // bytes of the head on the wire
+    bool keep_alive = true;       // what the client asks for
+    std::size_t size = 0;         // bytes of the head on the wire
+    std::size_t empty_lines = 0;  // of those, bytes of empty lines before the request line
 
     std::unique_ptr<char[]> bytes;
 };

@@ -202,11 +202,18 @@ std::optional<ParseError> RequestParser::finish_field(std::string_view input, st
 }
 
 std::variant<NeedMore, RequestHead, ParseError> RequestParser::make_head(std::string_view input) {
+    RequestHead head = copy_head(input, scanned_);
+    if (auto error = frame_request(head)) return *std::move(error);
+    return head;
+}
+
+RequestHead RequestParser::copy_head(std::string_view input, std::size_t end) const {
     RequestHead head;
-    head.size = scanned_;
-    head.bytes = std::make_unique_for_overwrite<char[]>(scanned_ - begin_);
+    head.size = end;
+    head.empty_lines = begin_;
+    head.bytes = std::make_unique_for_overwrite<char[]>(end - begin_);
     const char* base = head.bytes.get();
-    std::memcpy(head.bytes.get(), input.data() + begin_, scanned_ - begin_);
+    std::memcpy(head.bytes.get(), input.data() + begin_, end - begin_);
 
     const RequestLine& line = request_line_;
     head.request_line = {base, request_line_size_};
@@ -219,10 +226,19 @@ std::variant<NeedMore, RequestHead, ParseError> RequestParser::make_head(std::st
     head.query = line.query.of(base);
     head.has_query = line.has_query;
     head.minor_version = line.minor_version;
-    head.path = request_line_.plain_path ? std::string(head.raw_path) : std::move(path_);
+    head.path = request_line_.plain_path ? std::string(head.raw_path) : path_;
     head.fields.reserve(fields_.size());
     for (const FieldSpan& field : fields_) head.fields.add({field.name.of(base), field.value.of(base)});
-    if (auto error = frame_request(head)) return *std::move(error);
+    return head;
+}
+
+RequestHead RequestParser::head_so_far(std::string_view input) const {
+    if (request_line_size_ == 0) return {};
+    RequestHead head =
+        copy_head(input, complete_ ? scanned_ : std::max(line_, begin_ + request_line_size_ + 2));
+    head.host = head.target_host;
+    if (const auto host = head.fields.find("Host"); head.host.empty() && host)
+        head.host = host_of(*host).value_or("");
     return head;
 }
 

@@ -41,6 +41,10 @@ class RequestParser {
     [[nodiscard]] bool started() const { return started_; }
     // The request line seen so far or whole, for the access log of a request that failed to parse.
     [[nodiscard]] std::string_view request_line_of(std::string_view input) const;
+    // After an error: what was understood before it, for the access log. `size` counts whole lines only, as
+    // nginx's $request_length does; method, target and path are there once the request line was good, fields
+    // as far as they came.
+    [[nodiscard]] RequestHead head_so_far(std::string_view input) const;
 
   private:
     enum class Phase : std::uint8_t { before, request_line, name, value };
@@ -53,6 +57,7 @@ class RequestParser {
     bool fits(std::size_t length, bool complete);
     [[nodiscard]] ParseError too_large() const;
     std::variant<NeedMore, RequestHead, ParseError> make_head(std::string_view input);
+    [[nodiscard]] RequestHead copy_head(std::string_view input, std::size_t end) const;
 
     RequestLimits limits_;
     Phase phase_ = Phase::before;

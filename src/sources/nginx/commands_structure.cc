@@ -248,7 +248,7 @@ std::optional<http::ServerName> read_name(Reading& reading, const Directive& d, 
         auto regex = reading.variables.compile_regex(pattern, capitals, where);
         if (!regex) return std::nullopt;
         name.kind = http::ServerName::Kind::regex;
-        name.text = text = pattern;
+        name.text = pattern;  // `text` keeps the '~': it is $server_name
         name.regex = std::move(regex->regex);
         name.named = std::move(regex->named);
         return name;
