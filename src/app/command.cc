@@ -65,6 +65,23 @@ void add_seconds(CLI::App& app, const std::string& flag, std::chrono::millisecon
     app.add_option_function<double>(flag, set, help)->check(CLI::Range(0.0, 86'400.0))->type_name("SECONDS");
 }
 
+// One of a few words; they are the help as well.
+template <class T>
+void add_choice(CLI::App& app, const std::string& flags, T& into,
+                const std::vector<std::pair<std::string, T>>& choices) {
+    std::string words;
+    for (const auto& [word, value] : choices) words += (words.empty() ? "" : ", ") + word;
+    const auto set = [&into, choices, words](const std::string& text) {
+        for (const auto& [word, value] : choices) {
+            if (word != text) continue;
+            into = value;
+            return;
+        }
+        throw CLI::ValidationError("\"" + text + "\" is none of " + words);
+    };
+    app.add_option_function<std::string>(flags, set, words)->type_name("WORD");
+}
+
 void add_paths(CLI::App& app, const std::string& flags, std::vector<std::string>& into,
                const std::string& help) {
     app.add_option(flags, into, help)->type_name("PATH");
@@ -107,17 +124,12 @@ void describe(CLI::App& app, Configuration& c) {
 }
 
 void describe_log(CLI::App& app, RunCommand& run) {
-    const std::map<std::string, bool> formats{{"text", false}, {"json", true}};
-    app.add_option("--log-format", run.log_json, "text or json")
-        ->transform(CLI::CheckedTransformer(formats).description(""))
-        ->type_name("FORMAT");
-    const std::map<std::string, gateway::LogLevel> levels{{"debug", gateway::LogLevel::debug},
-                                                          {"info", gateway::LogLevel::info},
-                                                          {"warning", gateway::LogLevel::warning},
-                                                          {"error", gateway::LogLevel::error}};
-    app.add_option("--log-level", run.log_level, "debug, info, warning or error")
-        ->transform(CLI::CheckedTransformer(levels).description(""))
-        ->type_name("LEVEL");
+    add_choice<bool>(app, "--log-format", run.log_json, {{"text", false}, {"json", true}});
+    add_choice<gateway::LogLevel>(app, "--log-level", run.log_level,
+                                  {{"debug", gateway::LogLevel::debug},
+                                   {"info", gateway::LogLevel::info},
+                                   {"warning", gateway::LogLevel::warning},
+                                   {"error", gateway::LogLevel::error}});
     app.add_option("--log-file", run.log_file, "instead of stderr; USR1 opens it anew")->type_name("FILE");
 }
 
@@ -184,11 +196,8 @@ void describe(CLI::App& app, GetCommand& get) {
     app.add_flag("-A,--all-namespaces", get.all_namespaces);
     app.add_option("--service", get.service, "only what belongs to this service");
     app.add_flag("--no-headers", get.no_headers);
-    const std::map<std::string, Output> outputs{
-        {"wide", Output::wide}, {"json", Output::json}, {"yaml", Output::yaml}};
-    app.add_option("-o,--output", get.output, "wide, json or yaml")
-        ->transform(CLI::CheckedTransformer(outputs).description(""))
-        ->type_name("FORMAT");
+    add_choice<Output>(app, "-o,--output", get.output,
+                       {{"wide", Output::wide}, {"json", Output::json}, {"yaml", Output::yaml}});
 }
 
 // What no single flag shows. "" = good.
