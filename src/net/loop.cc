@@ -80,8 +80,13 @@ void Loop::turn(Duration max_wait) {
 void Loop::run_again() {
     again_now_.swap(again_);
     // unwatch() blanks entries while this runs.
-    for (std::size_t i = 0; i < again_now_.size(); ++i)
-        if (again_now_[i] != nullptr) again_now_[i]->on_events(0);
+    for (std::size_t i = 0; i < again_now_.size(); ++i) {
+        EventHandler* const handler = again_now_[i];
+        if (handler == nullptr) continue;
+        again_now_[i] = nullptr;
+        handler->again_ = false;
+        handler->on_events(0);
+    }
     again_now_.clear();
 }
 
@@ -131,9 +136,9 @@ void Loop::unwatch(int fd, EventHandler& handler) {
         events_[i].data.ptr = nullptr;  // taken for a wake-up without events
         events_[i].events = 0;
     }
-    std::replace(again_.begin(), again_.end(), &handler, static_cast<EventHandler*>(nullptr));
+    if (!std::exchange(handler.again_, false)) return;
+    std::erase(again_, &handler);
     std::replace(again_now_.begin(), again_now_.end(), &handler, static_cast<EventHandler*>(nullptr));
-    std::erase(again_, nullptr);
 }
 
 }  // namespace hawser::net

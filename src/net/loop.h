@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "net/error.h"
@@ -24,6 +25,10 @@ class EventHandler {
   public:
     virtual ~EventHandler() = default;
     virtual void on_events(std::uint32_t epoll_events) = 0;
+
+  private:
+    friend class Loop;
+    bool again_ = false;  // stands in the loop's list for the next turn
 };
 
 // The event loop of one thread: edge-triggered epoll, timers, and work posted by other threads. All but
@@ -52,7 +57,10 @@ class Loop {
     void defer(std::function<void()> work) { deferred_.push_back(std::move(work)); }
     // Calls handler->on_events(0) in the next turn: for one that used up its share of this turn while its
     // descriptor is still ready (edge-triggered: no event would come).
-    void again(EventHandler& handler) { again_.push_back(&handler); }
+    void again(EventHandler& handler) {
+        if (std::exchange(handler.again_, true)) return;  // or a busy one would get more turns than others
+        again_.push_back(&handler);
+    }
     // Called at the end of every turn: flushes of logs.
     void at_turn_end(std::function<void()> work) { turn_end_.push_back(std::move(work)); }
 
@@ -105,6 +113,24 @@ class Sleep : private Timer {
     void on_timer() override { handle_.resume(); }
     Loop& loop_;
     Duration duration_;
+    std::coroutine_handle<> handle_;
+};
+
+// co_await Yield{loop}: goes on in the next turn, after the others had theirs. For loops that a fast peer
+// could keep from ever waiting.
+class Yield : private EventHandler {
+  public:
+    explicit Yield(Loop& loop) : loop_(loop) {}
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) {
+        handle_ = handle;
+        loop_.again(*this);
+    }
+    void await_resume() const noexcept {}
+
+  private:
+    void on_events(std::uint32_t) override { handle_.resume(); }
+    Loop& loop_;
     std::coroutine_handle<> handle_;
 };
 

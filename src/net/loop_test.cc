@@ -125,6 +125,43 @@ TEST(Loop, forgets_the_events_of_a_handler_that_unwatches_in_the_same_turn) {
     EXPECT_EQ(a.events + b.events, 1);
 }
 
+TEST(Loop, calls_a_handler_again_once_however_often_it_was_asked_to) {
+    struct Counter : EventHandler {
+        int calls = 0;
+        void on_events(std::uint32_t) override { ++calls; }
+    };
+    Loop loop;
+    Counter counter;
+    for (int i = 0; i < 3; ++i) loop.again(counter);
+    loop.turn(milliseconds(0));
+    EXPECT_EQ(counter.calls, 1);
+    loop.again(counter);
+    loop.unwatch(-1, counter);
+    loop.turn(milliseconds(0));
+    EXPECT_EQ(counter.calls, 1);
+    loop.again(counter);
+    loop.turn(milliseconds(0));
+    EXPECT_EQ(counter.calls, 2);
+}
+
+Task<void> count_turns(Loop& loop, int& turns) {
+    for (int i = 0; i < 3; ++i) {
+        Yield others(loop);
+        co_await others;
+        ++turns;
+    }
+}
+
+TEST(Yield, goes_on_in_the_next_turn) {
+    Loop loop;
+    int turns = 0;
+    spawn(count_turns(loop, turns), fail_test);
+    for (int i = 0; i < 4; ++i) {
+        EXPECT_EQ(turns, i);
+        if (i < 3) loop.turn(milliseconds(0));
+    }
+}
+
 Task<int> give(int value) { co_return value; }
 Task<int> add(int a, int b) {
     const int x = co_await give(a);
