@@ -80,6 +80,11 @@ void Relay::pump() {
 Relay::Progress Relay::move(Direction& d, net::Socket& from, net::Socket& to, Side from_side) {
     if (d.pending && !flush(d, to, other(from_side))) return Progress::ended;
     if (d.pending) return Progress::blocked;
+    if (d.source_finished && from.has_error()) {
+        // RST behind its FIN: nothing is left to read that would tell.
+        failed(from_side, from.take_error());
+        return Progress::ended;
+    }
     char* const buffer = from.loop().scratch();
     for (int pieces = 0; !d.source_finished && from.readable(); ++pieces) {
         if (pieces == pieces_per_turn) return Progress::more;

@@ -226,5 +226,20 @@ TEST_F(RelayTest, is_found_and_killed_by_its_id) {
     EXPECT_EQ(registry_.totals().closed, 1U);
 }
 
+TEST_F(RelayTest, passes_a_reset_on_that_comes_behind_a_FIN) {
+    open("tcp");
+    shutdown(client_.peer.get(), SHUT_WR);
+    bool ended = false;
+    ASSERT_TRUE(run_until([&] {
+        drain(endpoint_.peer.get(), &ended);
+        return ended;
+    }));
+    net::set_reset_on_close(client_.peer.get());
+    client_.peer.reset();
+    ASSERT_TRUE(run_until([&] { return closed_.has_value(); }));
+    EXPECT_EQ(closed_->reason, CloseReason::reset);
+    EXPECT_EQ(closed_->closed_by, Side::client);
+}
+
 }  // namespace
 }  // namespace hawser::tunnel
