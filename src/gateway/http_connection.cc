@@ -247,7 +247,7 @@ net::Task<HttpConnection::After> HttpConnection::refuse_malformed(const http1::P
     ++worker_.stats().bad_requests;
     begin_exchange(x, parser_.head_so_far(input_));
     // As in nginx the server is the default one until a host is known, or known to be missing.
-    const bool host_is_missing = !x.request.fields.all().empty() && x.request.fields.count("Host") == 0;
+    const bool host_is_missing = parser_.is_complete() && x.request.fields.count("Host") == 0;
     if (x.request.host.empty() && !host_is_missing) {
         x.server = rules_->index.default_server();
         x.host = x.server->name;

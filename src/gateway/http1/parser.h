@@ -45,6 +45,8 @@ class RequestParser {
     // nginx's $request_length does; method, target and path are there once the request line was good, fields
     // as far as they came.
     [[nodiscard]] RequestHead head_so_far(std::string_view input) const;
+    // The empty line that ends the head was seen.
+    [[nodiscard]] bool is_complete() const { return complete_; }
 
   private:
     enum class Phase : std::uint8_t { before, request_line, name, value };
