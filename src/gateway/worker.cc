@@ -169,6 +169,24 @@ void Worker::accepted(net::Fd fd, const net::SocketAddress& peer, const PurposeS
     net::spawn(serve_tcp(*this, std::move(fd), peer, purpose, std::move(decision.pass)), on_bug);
 }
 
+void Worker::log(LogLevel level, std::string_view line) const {
+    const auto is_plain = [](char c) { return c >= ' ' && c < 0x7f; };
+    if (std::all_of(line.begin(), line.end(), is_plain)) return shared_.log->write(level, line);
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : line) {
+        if (is_plain(c)) {
+            out += c;
+            continue;
+        }
+        const auto byte = static_cast<unsigned char>(c);
+        out += "\\x";
+        out += digits[byte >> 4];
+        out += digits[byte & 15];
+    }
+    shared_.log->write(level, out);
+}
+
 void Worker::out_of_descriptors(int error) {
     if (short_of_descriptors_) return;
     short_of_descriptors_ = true;

@@ -109,7 +109,8 @@ class Worker {
     void add(ServedConnection& connection);
     void remove(ServedConnection& connection);
 
-    void log(LogLevel level, std::string_view line) const { shared_.log->write(level, line); }
+    // Bytes that are not printable ASCII stand as \xHH: a line may quote a client or an endpoint.
+    void log(LogLevel level, std::string_view line) const;
     [[nodiscard]] bool wants_log(LogLevel level) const { return shared_.log->wants(level); }
 
     // Joins two connections: logs the opening, counts, and logs the end. `tail` is called at the end with the
