@@ -399,6 +399,9 @@ net::Task<void> HttpConnection::linger(Duration total, Duration pause) {
         if (!co_await net::Wait(patience, interest)) co_return;
         const ssize_t n = socket_->read(loop().scratch(), net::Loop::scratch_size);
         if (n <= 0 && n != -EAGAIN) co_return;
+        // The others' turn; and the clock stands still until a turn is over.
+        net::Yield others(loop());
+        co_await others;
         if (loop().now() >= deadline) co_return;
     }
 }

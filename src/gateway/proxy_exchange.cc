@@ -190,7 +190,13 @@ net::Task<std::optional<ProxyExchange::Failure>> ProxyExchange::spool_body() {
         Failure failure;
         const Step step = next_body_piece(failure);
         if (step == Step::failed) co_return failure;
-        if (step == Step::moved) continue;
+        if (step == Step::moved) {
+            if (has_had_its_share()) {
+                net::Yield others(loop());
+                co_await others;
+            }
+            continue;
+        }
         const net::Wait::Interest interest{connection_.socket_.get(), net::reading};
         if (!co_await net::Wait(client_read_at_ + settings_.client_body_timeout, interest)) {
             failure.status = 408;
