@@ -114,7 +114,6 @@ gateway::Options gateway_options(const RunCommand& command) {
     options.workers = command.workers;
     options.limits = command.limits;
     options.pod_cidrs = command.configuration.pod_cidrs;
-    if (auto addresses = net::interface_addresses()) options.node_addresses = std::move(*addresses);
     std::array<char, 256> name{};
     if (::gethostname(name.data(), name.size() - 1) == 0) options.host_name = name.data();
     return options;

@@ -120,6 +120,7 @@ BuildResult build(const Objects& objects, const BuildOptions& options,
 
     snapshot->number = previous ? previous->number + 1 : 1;
     snapshot->created = std::chrono::system_clock::now();
+    snapshot->node_addresses = options.node_addresses;
     snapshot->remarks = objects.remarks;
     snapshot->remarks.append(diagnostics);
     allocations = std::move(next_allocations);

@@ -58,10 +58,11 @@ struct ServiceView {
 struct Snapshot {
     std::uint64_t number = 0;  // 1, 2, 3 ... within a process
     std::chrono::system_clock::time_point created;
-    std::vector<ServiceView> services;      // sorted by namespace, name
-    std::vector<Frontend> frontends;        // sorted by id
-    std::vector<http::Listener> listeners;  // sorted by address
-    Diagnostics remarks;                    // warnings and notes of the sources and of the build
+    std::vector<ServiceView> services;           // sorted by namespace, name
+    std::vector<Frontend> frontends;             // sorted by id
+    std::vector<http::Listener> listeners;       // sorted by address
+    std::vector<net::IpAddress> node_addresses;  // this node's when it was built (P-04)
+    Diagnostics remarks;                         // warnings and notes of the sources and of the build
 };
 
 }  // namespace hawser::catalog

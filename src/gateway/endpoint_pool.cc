@@ -43,8 +43,8 @@ std::unique_ptr<EndpointConnection> EndpointPool::take(const std::string& group_
 void EndpointPool::put(const catalog::EndpointGroup& group, const net::SocketAddress& address,
                        std::unique_ptr<EndpointConnection> connection) {
     if (group.keepalive == 0 || connection->requests >= group.keepalive_requests ||
-        loop_.now() - connection->opened >= group.keepalive_time ||
-        !connection->input.empty() || connection->socket->readable() || connection->socket->peer_finished())
+        loop_.now() - connection->opened >= group.keepalive_time || !connection->input.empty() ||
+        connection->socket->readable() || connection->socket->peer_finished())
         return;
     List& list = groups_[group.id];
     auto idle = std::make_unique<Idle>();

@@ -65,7 +65,7 @@ void add_frontend(Binds& binds, const std::shared_ptr<const catalog::Snapshot>& 
         // (P-04).
         bind.options.drop_everything = !has_endpoints(frontend.cluster_group);
         bind.options.source_ranges = options.pod_cidrs;
-        for (const net::IpAddress& address : options.node_addresses)
+        for (const net::IpAddress& address : snapshot->node_addresses)
             bind.options.source_ranges.push_back(*net::Cidr::parse(address.text()));
         if (bind.options.source_ranges.empty()) bind.options.drop_everything = true;
     }
@@ -132,6 +132,18 @@ std::map<std::string, bool> log_paths_of(const catalog::Snapshot& snapshot) {
 
 }  // namespace
 
+namespace {
+bool same_port(const Bind& a, const Bind& b) {
+    return a.address.port == b.address.port && a.options.udp == b.options.udp;
+}
+
+// Whether one of these keys is about to listen on the port of `bind`, at some address.
+bool has_port(const std::map<std::string, std::vector<net::Fd>>& keys, const Binds& binds, const Bind& bind) {
+    return std::any_of(keys.begin(), keys.end(),
+                       [&](const auto& item) { return same_port(binds.at(item.first), bind); });
+}
+}  // namespace
+
 struct Gateway::Impl {
     Shared shared;
     std::vector<std::unique_ptr<Worker>> workers;
@@ -161,6 +173,12 @@ struct Gateway::Impl {
             }
         });
         return answer.get();
+    }
+
+    [[nodiscard]] bool listens_on(const Bind& bind) const {
+        return std::any_of(listening.begin(), listening.end(), [&](const auto& item) {
+            return item.second.address.port == bind.address.port && item.second.udp == bind.options.udp;
+        });
     }
 
     std::shared_ptr<const LogFiles> open_logs(const catalog::Snapshot& snapshot, bool anew,
@@ -216,7 +234,9 @@ catalog::Diagnostics Gateway::apply(std::shared_ptr<const catalog::Snapshot> sna
             continue;
         }
         // The first socket decides the port when it is 0.
-        auto sockets = net::open_listeners(bind.address, 1, bind.options);
+        net::ListenOptions options = bind.options;
+        options.must_be_free = !has_port(opened, binds, bind) && !impl_->listens_on(bind);
+        auto sockets = net::open_listeners(bind.address, 1, options);
         if (sockets && count > 1) {
             const auto bound = net::local_address(sockets->front().get());
             auto more = net::open_listeners({bind.address.ip, bound.port}, count - 1, bind.options);
@@ -239,6 +259,7 @@ catalog::Diagnostics Gateway::apply(std::shared_ptr<const catalog::Snapshot> sna
     for (unsigned i = 0; i < count; ++i) {
         auto change = std::make_shared<Worker::Change>();
         change->logs = logs;
+        change->node_addresses = snapshot->node_addresses;
         change->groups = groups;
         for (const auto& [key, bind] : binds) change->purposes.emplace(key, bind.purpose);
         for (auto& [key, sockets] : opened) change->opened.emplace(key, std::move(sockets[i]));

@@ -37,9 +37,8 @@ struct Limits {
 struct Options {
     unsigned workers = 0;  // 0 = one per core
     Limits limits;
-    std::vector<net::Cidr> pod_cidrs;            // P-04, P-05
-    std::vector<net::IpAddress> node_addresses;  // P-04: clients of this node
-    std::string host_name;                       // $hostname
+    std::vector<net::Cidr> pod_cidrs;  // P-04, P-05
+    std::string host_name;             // $hostname
 };
 
 // The user-space plane. All public functions are for one thread, the control thread; workers are threads of

@@ -51,6 +51,31 @@ std::uint32_t mask_of_status(std::uint16_t status) {
     }
 }
 
+// Trailer fields that an endpoint must not take for header fields (RFC 9110 §6.5.1): framing, routing,
+// identity.
+bool is_forbidden_trailer(std::string_view name) {
+    constexpr std::array<std::string_view, 12> names = {
+        "Authorization", "Connection",        "Content-Length", "Cookie",
+        "Expect",        "Forwarded",         "Host",           "TE",
+        "Trailer",       "Transfer-Encoding", "Upgrade",        "X-Real-IP"};
+    constexpr std::string_view forwarded = "x-forwarded-";
+    return http1::same_name(name.substr(0, forwarded.size()), forwarded) ||
+           std::any_of(names.begin(), names.end(),
+                       [&](std::string_view n) { return http1::same_name(n, name); });
+}
+
+// Of a request's trailer section, "Name: value\r\n" ...
+std::string harmless_trailers(std::string_view section) {
+    std::string out;
+    while (!section.empty()) {
+        const std::size_t end = std::min(section.find("\r\n"), section.size() - 1);
+        const std::string_view line = section.substr(0, end + 2);
+        if (!is_forbidden_trailer(line.substr(0, line.find(':')))) out += line;
+        section.remove_prefix(line.size());
+    }
+    return out;
+}
+
 std::string printable(std::string_view text) {
     std::string out;
     for (const char c : text) out += c >= ' ' && c < 127 && c != '"' ? c : ' ';
@@ -480,7 +505,8 @@ void ProxyExchange::add_body_payload(std::string_view payload) {
 }
 
 void ProxyExchange::end_body() {
-    if (chunk_upstream_ && proxy_.pass_request_body) out_ += "0\r\n" + connection_.body_.trailers() + "\r\n";
+    if (chunk_upstream_ && proxy_.pass_request_body)
+        out_ += "0\r\n" + harmless_trailers(connection_.body_.trailers()) + "\r\n";
     body_sent_ = true;
 }
 

@@ -71,6 +71,8 @@ struct UdpService::Flow : net::EventHandler, net::Timer {
     net::Loop& loop;  // of its own: at the end, put off to the end of the turn, the service may be gone
     Key key;
     net::SocketAddress endpoint;
+    std::shared_ptr<balance::Picker> picker;
+    std::size_t index = 0;  // in picker's group
     balance::Hold hold;
     net::Fd fd;
     net::TimePoint last;
@@ -86,7 +88,7 @@ struct UdpService::Flow : net::EventHandler, net::Timer {
             if (n < 0 && errno == EAGAIN) return;
             if (n < 0 && errno == EINTR) continue;
             if (n < 0) {  // ECONNREFUSED: nobody listens there
-                service.remove(*this);
+                service.refused(*this);
                 return;
             }
             touch();
@@ -158,14 +160,14 @@ void UdpService::on_events(std::uint32_t) {
         const ssize_t sent = ::send(flow->fd.get(), buffer, static_cast<std::size_t>(n), MSG_NOSIGNAL);
         if (sent >= 0) continue;
         ++worker_.stats().udp_dropped;
-        if (errno == ECONNREFUSED) remove(*flow);  // told by ICMP; the client's next datagram picks anew
+        if (errno == ECONNREFUSED) refused(*flow);  // told by ICMP; the client's next datagram picks anew
     }
     worker_.loop().again(*this);
 }
 
 UdpService::Flow* UdpService::flow_of(const Key& key) {
     if (const auto at = flows_.find(key); at != flows_.end()) return at->second;
-    const bool inside = frontend_->cluster_group && worker_.shared().is_inside(key.client.ip);
+    const bool inside = frontend_->cluster_group && worker_.is_inside(key.client.ip);
     const auto& group = inside ? frontend_->cluster_group : frontend_->group;
     if (!group) return nullptr;
     const auto picker = worker_.picker(group);
@@ -182,6 +184,8 @@ UdpService::Flow* UdpService::flow_of(const Key& key) {
         !worker_.loop().watch(flow->fd.get(), *flow, EPOLLIN))
         return nullptr;
     flow->endpoint = endpoint.address;
+    flow->picker = picker;
+    flow->index = *index;
     flow->hold = balance::Hold(endpoint.state);
     flow->last = worker_.loop().now();
     worker_.loop().timers().set(*flow, flow->last + frontend_->udp_idle_timeout);
@@ -208,6 +212,12 @@ void UdpService::reply(const Flow& flow, const char* bytes, std::size_t size) {
         ++worker_.stats().udp_datagrams_out;
     else
         ++worker_.stats().udp_dropped;
+}
+
+void UdpService::refused(Flow& flow) {
+    flow.picker->failed(flow.index, {flow.key.client.ip, flow.key.local, {}, worker_.loop().now()});
+    flow.picker->group().endpoints[flow.index].state->failed.fetch_add(1, std::memory_order_relaxed);
+    remove(flow);
 }
 
 void UdpService::remove(Flow& flow) {

@@ -44,6 +44,7 @@ class UdpService : private net::EventHandler {
     Flow* flow_of(const Key& key);
     void reply(const Flow& flow, const char* bytes, std::size_t size);
     void remove(Flow& flow);
+    void refused(Flow& flow);  // by "port unreachable"
 
     Worker& worker_;
     net::Fd fd_;

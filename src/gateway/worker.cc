@@ -11,11 +11,11 @@
 
 namespace hawser::gateway {
 
-bool Shared::is_inside(const net::IpAddress& client) const {
-    const auto& nodes = options.node_addresses;
-    return client.is_loopback() || std::find(nodes.begin(), nodes.end(), client) != nodes.end() ||
-           std::any_of(options.pod_cidrs.begin(), options.pod_cidrs.end(),
-                       [&](const net::Cidr& c) { return c.contains(client); });
+bool Worker::is_inside(const net::IpAddress& client) const {
+    const auto& pods = shared_.options.pod_cidrs;
+    return client.is_loopback() ||
+           std::find(node_addresses_.begin(), node_addresses_.end(), client) != node_addresses_.end() ||
+           std::any_of(pods.begin(), pods.end(), [&](const net::Cidr& c) { return c.contains(client); });
 }
 
 Worker::Worker(Shared& shared, unsigned index, unsigned count)
@@ -46,6 +46,7 @@ void Worker::stop_thread() {
 
 void Worker::apply(Change change) {
     logs_.use(change.logs);
+    node_addresses_ = std::move(change.node_addresses);
     const auto is_gone = [&](const auto& item) { return !change.purposes.contains(item.first); };
     std::erase_if(acceptors_, is_gone);
     std::erase_if(udp_services_, is_gone);
@@ -94,9 +95,19 @@ void Worker::cut_connections() {
 
 std::shared_ptr<balance::Picker> Worker::picker(const std::shared_ptr<const catalog::EndpointGroup>& group) {
     std::shared_ptr<balance::Picker>& slot = pickers_[group->id];
-    if (!slot || slot->group_pointer() != group)
-        slot = std::make_shared<balance::Picker>(group, &shared_.affinity,
-                                                 0x9E3779B97F4A7C15ULL * (index_ + 1), slot.get());
+    if (slot && slot->group_pointer() == group) return slot;
+    const bool is_first = !slot;
+    slot = std::make_shared<balance::Picker>(group, &shared_.affinity, 0x9E3779B97F4A7C15ULL * (index_ + 1),
+                                             slot.get());
+    // Each worker begins its round at another endpoint, or the first clients would all meet at one.
+    if (is_first && group->balancing.scheduler == catalog::Scheduler::rr &&
+        !group->balancing.affinity_timeout) {
+        for (unsigned i = 0; i < index_; ++i) {
+            balance::Tried none;
+            const balance::PickRequest nobody{{}, {}, {}, loop_.now()};
+            if (const auto index = slot->pick(nobody, none)) slot->succeeded(*index, nobody);
+        }
+    }
     return slot;
 }
 
@@ -202,9 +213,6 @@ void Worker::descriptors_are_back() {
 
 void Worker::open_tunnel(tunnel::Tunnel tunnel, tunnel::Relay::Ends ends,
                          std::function<void(const tunnel::Tunnel&)> tail) {
-    const net::KeepAlive keep_alive;
-    net::set_keep_alive(ends.client->fd(), keep_alive);
-    net::set_keep_alive(ends.endpoint->fd(), keep_alive);
     Stats::PerService& service = stats_.services[tunnel.service];
     ++service.tunnels_active;
     ++service.tunnels_opened;

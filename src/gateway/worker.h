@@ -34,8 +34,6 @@ struct Shared {
 
     Shared(Options o, std::shared_ptr<LogSink> l)
         : options(std::move(o)), log(std::move(l)), admission(options.limits) {}
-    // P-04: a client of this node or of one of its pods.
-    [[nodiscard]] bool is_inside(const net::IpAddress& client) const;
 };
 
 // An HTTP listener as workers use it; made once per snapshot, shared.
@@ -86,6 +84,7 @@ class Worker {
         std::map<std::string, Purpose> purposes;  // by bind key: everything that is listened on from now on
         std::map<std::string, net::Fd> opened;
         std::shared_ptr<const LogFiles> logs;
+        std::vector<net::IpAddress> node_addresses;
         std::shared_ptr<const std::set<std::string>> groups;  // ids of all endpoint groups
     };
     void apply(Change change);
@@ -108,6 +107,8 @@ class Worker {
     // Connections that are served now, so that a drain can end the idle ones.
     void add(ServedConnection& connection);
     void remove(ServedConnection& connection);
+    // P-04: a client of this node or of one of its pods.
+    [[nodiscard]] bool is_inside(const net::IpAddress& client) const;
 
     // Bytes that are not printable ASCII stand as \xHH: a line may quote a client or an endpoint.
     void log(LogLevel level, std::string_view line) const;
@@ -148,6 +149,7 @@ class Worker {
     boost::intrusive::list<ServedConnection, boost::intrusive::constant_time_size<false>> connections_;
     std::size_t connection_count_ = 0;
     std::size_t turning_away_ = 0;
+    std::vector<net::IpAddress> node_addresses_;
     WorkTimer drain_timer_, cut_timer_;
     bool draining_ = false;
     bool short_of_descriptors_ = false;

@@ -65,6 +65,27 @@ Result<void> attach_filter(int fd, const ListenOptions& options, bool v4) {
     return {};
 }
 
+// Past connections in TIME_WAIT are no obstacle, a listener is.
+Result<void> check_port(const SocketAddress& address, bool udp) {
+    sockaddr_storage storage;
+    const socklen_t size = address.to_sockaddr(storage);
+    const Fd probe(::socket(storage.ss_family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
+    const auto set = [&probe](int level, int option) {
+        const int on = 1;
+        setsockopt(probe.get(), level, option, &on, sizeof on);
+    };
+    if (!udp) set(SOL_SOCKET, SO_REUSEADDR);
+    if (address.ip.is_v4()) {
+        set(IPPROTO_IP, IP_FREEBIND);
+    } else {
+        set(IPPROTO_IPV6, IPV6_V6ONLY);
+        set(IPPROTO_IPV6, IPV6_FREEBIND);
+    }
+    if (::bind(probe.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0)
+        return system_error("bind " + address.text() + (udp ? "/UDP" : "/TCP"), errno);
+    return {};
+}
+
 Result<Fd> open_one(const SocketAddress& address, const ListenOptions& options) {
     sockaddr_storage storage;
     const socklen_t size = address.to_sockaddr(storage);
@@ -91,7 +112,6 @@ Result<Fd> open_one(const SocketAddress& address, const ListenOptions& options) 
     if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0)
         return system_error("bind " + where + (options.udp ? "/UDP" : "/TCP"), errno);
     if (options.udp) return fd;
-    if (options.defer_accept) set(IPPROTO_TCP, TCP_DEFER_ACCEPT, 1);
     if (::listen(fd.get(), options.backlog) != 0) return system_error("listen " + where, errno);
     return fd;
 }
@@ -100,6 +120,9 @@ Result<Fd> open_one(const SocketAddress& address, const ListenOptions& options) 
 
 Result<std::vector<Fd>> open_listeners(const SocketAddress& address, unsigned count,
                                        const ListenOptions& options) {
+    if (options.must_be_free && address.port != 0) {
+        if (auto is_free = check_port(address, options.udp); !is_free) return is_free.error();
+    }
     std::vector<Fd> out;
     for (unsigned i = 0; i < count; ++i) {
         auto fd = open_one(address, options);

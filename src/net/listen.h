@@ -16,8 +16,9 @@ struct ListenOptions {
     // Empty = from everybody.
     std::vector<Cidr> source_ranges;
     bool drop_everything = false;  // P-03: the port is taken and stays silent
-    bool defer_accept =
-        false;  // TCP_DEFER_ACCEPT: wake up when the first bytes are there (client speaks first)
+    // Fail when another process has the port already; SO_REUSEPORT alone would share it in silence. Not
+    // possible while this process itself listens on that port at another address.
+    bool must_be_free = false;
 };
 
 // `count` non-blocking sockets bound to one address with SO_REUSEPORT: one for each worker. An address that

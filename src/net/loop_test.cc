@@ -207,6 +207,22 @@ TEST(Listeners, of_one_address_share_the_port_between_workers) {
     EXPECT_EQ(connect_blocking(bound, 1000), 0);
 }
 
+TEST(Listeners, can_refuse_a_port_that_another_has) {
+    for (const bool udp : {false, true}) {
+        ListenOptions options;
+        options.udp = udp;
+        auto first = open_listeners(*SocketAddress::parse("127.0.0.1:0"), 1, options);
+        ASSERT_TRUE(first);
+        const SocketAddress bound = local_address((*first)[0].get());
+        options.must_be_free = true;
+        const auto second = open_listeners(bound, 1, options);
+        ASSERT_FALSE(second);
+        EXPECT_EQ(second.error().code, EADDRINUSE);
+        first->clear();
+        EXPECT_TRUE(open_listeners(bound, 1, options));
+    }
+}
+
 TEST(Listeners, drop_a_source_outside_the_ranges_in_silence_S_17) {
     ListenOptions options;
     options.source_ranges = {*Cidr::parse("10.1.2.0/23"), *Cidr::parse("fd00::/8")};

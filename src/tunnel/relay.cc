@@ -14,6 +14,8 @@ constexpr std::size_t piece_size = 64 * 1024;
 static_assert(piece_size <= net::Loop::scratch_size);
 // Pieces moved for one tunnel before the others have their turn.
 constexpr int pieces_per_turn = 8;
+// Dead peers are looked for in tunnels that last: ten socket options are a tenth of a short tunnel's cost.
+constexpr net::Duration keep_alive_after{10'000};
 
 Side other(Side side) { return side == Side::client ? Side::endpoint : Side::client; }
 }  // namespace
@@ -41,7 +43,7 @@ Relay::~Relay() = default;
 void Relay::start() {
     client_->set_listener(this);
     endpoint_->set_listener(this);
-    registry_.loop().timers().set(*this, last_activity_ + tunnel_.idle_timeout);
+    registry_.loop().timers().set(*this, last_activity_ + std::min(tunnel_.idle_timeout, keep_alive_after));
     // Readiness that the handshake left behind brings no event; and the caller may still be using the
     // sockets.
     client_->again();
@@ -117,7 +119,9 @@ Relay::Progress Relay::move(Direction& d, net::Socket& from, net::Socket& to, Si
     }
     if ((d.source_finished || d.discarding) && !d.fin_sent && !d.pending) {
         d.fin_sent = true;
-        to.finish_writing();
+        // Where both ends have finished, closing sends this FIN.
+        const Direction& opposite = &d == &up_ ? down_ : up_;
+        if (!(d.source_finished && opposite.finished())) to.finish_writing();
     }
     return Progress::blocked;
 }
@@ -191,11 +195,7 @@ void Relay::drain(std::uint16_t code, std::string_view reason, net::Duration gra
     close_reason_text_ = reason;
     drain_deadline_ = registry_.loop().now() + grace;
     registry_.loop().timers().set(*this, drain_deadline_);
-    if (tunnel_.protocol != "websocket") {
-        up_.source_finished = down_.source_finished = true;
-        client_->again();
-        return;
-    }
+    if (tunnel_.protocol != "websocket") return;  // no word for "go" in it: it may end by itself until then
     if (down_.frames.at_boundary()) inject_close(down_, *client_, Side::client);
     if (!ended_ && up_.frames.at_boundary()) inject_close(up_, *endpoint_, Side::endpoint);
     if (!ended_) client_->again();
@@ -214,11 +214,18 @@ void Relay::on_timer() {
         if (now >= drain_deadline_) end(CloseReason::drained, false);
         return;
     }
+    if (!keep_alive_ && now >= started_ + keep_alive_after) {
+        keep_alive_ = true;
+        const net::KeepAlive keep_alive;
+        net::set_keep_alive(client_->fd(), keep_alive);
+        net::set_keep_alive(endpoint_->fd(), keep_alive);
+    }
     const auto idle_at = last_activity_ + tunnel_.idle_timeout;
     if (now >= idle_at)
         end(CloseReason::idle, false);
     else
-        registry_.loop().timers().set(*this, idle_at);
+        registry_.loop().timers().set(*this,
+                                      keep_alive_ ? idle_at : std::min(idle_at, started_ + keep_alive_after));
 }
 
 void Relay::end(CloseReason reason, bool with_reset) {

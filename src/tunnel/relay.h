@@ -40,7 +40,7 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
     // Ends it now: RST to both ends.
     void kill(CloseReason reason);
     // WebSocket: a Close frame to both ends at the next frame boundary, then FIN; the ends have `grace` to
-    // finish. Other protocols: FIN to both ends after what is in flight.
+    // finish. Other protocols go on until `grace` is over.
     void drain(std::uint16_t code, std::string_view reason, net::Duration grace);
     [[nodiscard]] bool draining() const { return drain_code_ != 0; }
 
@@ -83,6 +83,7 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
     std::string close_reason_text_;  // of drain()
     std::uint16_t drain_code_ = 0;   // not 0: draining
     net::TimePoint drain_deadline_;
+    bool keep_alive_ = false;  // the sockets' keepalive is on
     bool ended_ = false;
 };
 
