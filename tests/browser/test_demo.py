@@ -115,8 +115,18 @@ def test_it_ends_at_once_with_pages_open(browser, start):
     assert demo.processes() == [] and list(demo.temporary.iterdir()) == []
 
 
+def server_below_the_ephemeral_ports():
+    """The ports behind it are not those of some outgoing connection, which nothing that listens can take."""
+    for port in range(21000, 32000, 10):
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            continue
+    raise RuntimeError("no free port")
+
+
 def test_it_steps_over_a_busy_port(start):
-    with socket.create_server(("127.0.0.1", 0)) as busy:
+    with server_below_the_ephemeral_ports() as busy:
         port = busy.getsockname()[1]
         demo = start(ports={"PORT": str(port), "ADMIN_PORT": str(port), "POD_PORT": str(port)})
         ports = {int(re.search(r":(\d+)/", link)[1]) for link in demo.links}
