@@ -47,11 +47,14 @@ unit: build-tests
 e2e: build-tests
 	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin tests/run python
 
+# What bytes from the network and from files meet, and what threads share; MODULES names others (control app im).
+asan: MODULES ?= net catalog balance manifest nginx http1 http_rules tunnel gateway
 asan: test-deps
-	@tests/sanitized address,undefined build-asan
+	@tests/sanitized address,undefined build-asan $(MODULES)
 
+tsan: MODULES ?= net balance tunnel gateway
 tsan: test-deps
-	@tests/sanitized thread build-tsan
+	@tests/sanitized thread build-tsan $(MODULES)
 
 FUZZ_SECONDS ?= 20
 fuzz: test-deps
@@ -61,7 +64,7 @@ bench: build-tests
 	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin bench/run $(ARGS)
 
 lab: build
-	@tests/lab/lab up --hawser
+	@tests/lab/lab up --site
 	@tests/lab/lab status
 
 lab-down:

@@ -223,7 +223,8 @@ class Hawser(Peer):
 
     def _configure(self):
         path = self._write("site.conf", SITE.format(pod=self._pod, listen=self.target, more=""))
-        return [str(self._program), "run", "--nginx", path]
+        # As quiet as the peers, which log nothing.
+        return [str(self._program), "run", "--nginx", path, "--admin", "off", "--log-level", "warning"]
 
 
 ALL = {peer.name: peer for peer in (Nginx, Haproxy, Hawser, NginxBulk, HaproxyBulk)}

@@ -29,6 +29,9 @@ class ProxyExchange {
 
   private:
     using After = HttpConnection::After;
+    static constexpr std::size_t piece_size =
+        64 * 1024;  // read from an endpoint at once, and so owed to a client at most
+    static constexpr std::uint16_t closed_in_body = 498;  // logged as 400, and answered by nobody
 
     // Why an attempt gave no answer that can be passed on. `mask`: bits of catalog::http::next_upstream.
     struct Failure {
