@@ -2,7 +2,7 @@
 """The same configurations before hawser's nginx source and before Debian's nginx 1.22.1: the same verdict, and where
 nginx refuses, nginx's own words and line among ours.
 
-HAWSER_NGINX_DUMP names the program under test; without it build/bin/hawser_nginx_dump is taken."""
+The program under test, hawser_nginx_dump, is looked for in HAWSER_BIN_DIR, or in build/bin."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DUMP = pathlib.Path(os.environ.get("HAWSER_NGINX_DUMP", ROOT / "build/bin/hawser_nginx_dump"))
+DUMP = pathlib.Path(os.environ.get("HAWSER_BIN_DIR", ROOT / "build/bin")) / "hawser_nginx_dump"
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 
 pytestmark = [
