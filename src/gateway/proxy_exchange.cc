@@ -212,7 +212,7 @@ net::Task<std::optional<ProxyExchange::Failure>> ProxyExchange::attempt(std::siz
         x_.attempts.back().connect_time =
             std::chrono::duration_cast<Duration>(loop().now() - attempt_started_);
         ++endpoint_->requests;
-        out_ = request_head(endpoint);
+        out_ = request_head();
         spool_sent_ = 0;
         body_sent_ = spool_ && spool_->size() == 0;
         if (!replay_.empty()) add_body_payload(std::exchange(replay_, {}));
@@ -276,7 +276,7 @@ net::Task<std::optional<ProxyExchange::Failure>> ProxyExchange::connect(const ca
     co_return std::nullopt;
 }
 
-std::string ProxyExchange::request_head(const catalog::Endpoint&) {
+std::string ProxyExchange::request_head() {
     std::string head =
         request_->method + ' ' + request_->target + (proxy_.http_1_1 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n");
     for (const auto& [name, value] : request_->fields) {

@@ -98,24 +98,6 @@ class Loop {
     std::vector<char> scratch_;
 };
 
-// co_await Sleep{loop, duration}
-class Sleep : private Timer {
-  public:
-    Sleep(Loop& loop, Duration duration) : loop_(loop), duration_(duration) {}
-    bool await_ready() const noexcept { return duration_.count() <= 0; }
-    void await_suspend(std::coroutine_handle<> handle) {
-        handle_ = handle;
-        loop_.timers().set(*this, loop_.now() + duration_);
-    }
-    void await_resume() const noexcept {}
-
-  private:
-    void on_timer() override { handle_.resume(); }
-    Loop& loop_;
-    Duration duration_;
-    std::coroutine_handle<> handle_;
-};
-
 // co_await Yield{loop}: goes on in the next turn, after the others had theirs. For loops that a fast peer
 // could keep from ever waiting.
 class Yield : private EventHandler {
