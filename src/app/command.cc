@@ -87,6 +87,33 @@ void add_paths(CLI::App& app, const std::string& flags, std::vector<std::string>
     app.add_option(flags, into, help)->type_name("PATH");
 }
 
+void add_port_range(CLI::App& app, const std::string& flag, std::uint16_t& into_low, std::uint16_t& into_high,
+                    const std::string& help) {
+    const auto set = [&into_low, &into_high](const std::string& text) {
+        unsigned low = 0, high = 0;
+        char end = 0;
+        if (std::sscanf(text.c_str(), "%5u-%5u%c", &low, &high, &end) != 2 || low == 0 || low > high ||
+            high > 65535)
+            throw CLI::ValidationError("\"" + text + "\" is not a range such as 30000-32767");
+        into_low = static_cast<std::uint16_t>(low);
+        into_high = static_cast<std::uint16_t>(high);
+    };
+    app.add_option_function<std::string>(flag, set, help)->type_name("LOW-HIGH");
+}
+
+void describe_splice(CLI::App& app, RunCommand& run) {
+    add_choice<bool>(app, "--splice", run.splice, {{"auto", true}, {"off", false}});
+    app.add_option("--splice-dir", run.splice_directory,
+                   "where the kernel's tables are pinned: on a bpffs, one for each process")
+        ->capture_default_str()
+        ->type_name("DIR");
+    app.add_option("--splice-tunnels", run.splice_tunnels, "how many tunnels the kernel's tables hold")
+        ->capture_default_str()
+        ->check(CLI::Range(1'024, 16'777'216));
+    add_port_range(app, "--splice-ports", run.splice_port_low, run.splice_port_high,
+                   "source ports towards endpoints; outside of the ephemeral ones (default 10240-29999)");
+}
+
 void describe(CLI::App& app, Configuration& c) {
     add_paths(app, "-f,--filename", c.manifests,
               "Kubernetes manifests: a file, or a directory with all below it (several)");
@@ -103,19 +130,8 @@ void describe(CLI::App& app, Configuration& c) {
     add_list(app, "--pod-cidr", c.pod_cidrs, parse_cidr, "whose clients count as pods", "CIDR");
     add_list(app, "--node-port-addresses", c.node_port_addresses, parse_cidr,
              "on which of this node's addresses NodePorts are served (default: all)", "CIDR");
-    app.add_option_function<std::string>(
-           "--service-node-port-range",
-           [&c](const std::string& text) {
-               unsigned low = 0, high = 0;
-               char end = 0;
-               if (std::sscanf(text.c_str(), "%5u-%5u%c", &low, &high, &end) != 2 || low == 0 || low > high ||
-                   high > 65535)
-                   throw CLI::ValidationError("\"" + text + "\" is not a range such as 30000-32767");
-               c.node_port_min = static_cast<std::uint16_t>(low);
-               c.node_port_max = static_cast<std::uint16_t>(high);
-           },
-           "from where nodePorts are allocated (default 30000-32767)")
-        ->type_name("LOW-HIGH");
+    add_port_range(app, "--service-node-port-range", c.node_port_min, c.node_port_max,
+                   "from where nodePorts are allocated (default 30000-32767)");
     add_list(app, "--http", c.http, parse_address,
              "where Ingress rules are served (default: port 80 of all addresses, when there is an Ingress)",
              "ADDRESS:PORT");
@@ -165,6 +181,7 @@ void describe(CLI::App& app, RunCommand& run) {
     add_seconds(app, "--drain-spread", run.drain_spread,
                 "on TERM: Close frames are spread evenly over this (default 5)");
     app.add_flag("!--no-watch", run.watch, "do not watch the files; HUP still re-reads them");
+    describe_splice(app, run);
     describe_log(app, run);
 }
 
@@ -260,6 +277,12 @@ std::variant<Command, int> parse_command_line(int argc, const char* const* argv)
     tunnel_app->add_option("ID", kill.ids)->required();
     auto* reload_app = app.add_subcommand("reload", "make a running daemon read its sources again");
     describe_client(*reload_app, reload.admin);
+    SpliceRemoveCommand splice_remove;
+    auto* splice_app = app.add_subcommand("splice", "the kernel's part of the data path");
+    splice_app->require_subcommand(1);
+    auto* splice_remove_app = splice_app->add_subcommand(
+        "remove", "take programs and tables out of the kernel; the tunnels that they carry end");
+    splice_remove_app->add_option("--splice-dir", splice_remove.directory)->capture_default_str()->type_name("DIR");
     auto* version_app = app.add_subcommand("version", "print the version");
 
     try {
@@ -267,6 +290,7 @@ std::variant<Command, int> parse_command_line(int argc, const char* const* argv)
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? exit_code::good : exit_code::bad_usage;
     }
+    if (*splice_remove_app) return Command(std::move(splice_remove));
     if (*version_app) return Command(VersionCommand{});
     if (*get_app) return Command(std::move(get));
     if (*kill_app) return Command(std::move(kill));

@@ -44,6 +44,10 @@ struct RunCommand {
     bool log_json = false;
     gateway::LogLevel log_level = gateway::LogLevel::info;
     std::string log_file;
+    bool splice = true;  // where the kernel and the privileges allow it
+    std::string splice_directory = "/sys/fs/bpf/hawser";
+    std::uint32_t splice_tunnels = 524'288;
+    std::uint16_t splice_port_low = 10'240, splice_port_high = 29'999;
 };
 struct CheckCommand {
     Configuration configuration;
@@ -68,10 +72,13 @@ struct KillCommand {
 struct ReloadCommand {
     net::SocketAddress admin;
 };
+struct SpliceRemoveCommand {
+    std::string directory = "/sys/fs/bpf/hawser";
+};
 struct VersionCommand {};
 
 using Command =
-    std::variant<RunCommand, CheckCommand, GetCommand, KillCommand, ReloadCommand, VersionCommand>;
+    std::variant<RunCommand, CheckCommand, GetCommand, KillCommand, ReloadCommand, SpliceRemoveCommand, VersionCommand>;
 
 // The command, or the exit code after a message was printed (help: on stdout and 0; bad usage: on stderr and
 // 2).

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <optional>
 #include <ostream>
+#include <set>
 
 #include "app/build_plan.h"
 #include "control/address_watch.h"
@@ -21,6 +22,7 @@
 #include "control/api.h"
 #include "control/sources.h"
 #include "net/listen.h"
+#include "splice/plane.h"
 
 namespace hawser::app {
 
@@ -31,10 +33,11 @@ namespace asio = boost::asio;
 // The gateway as the control plane sees it; explains what a configuration cannot.
 class GatewayPlane final : public control::Plane {
   public:
-    explicit GatewayPlane(gateway::Gateway& gateway) : gateway_(gateway) {}
+    GatewayPlane(gateway::Gateway& gateway, splice::Plane* kernel) : gateway_(gateway), kernel_(kernel) {}
 
     catalog::Diagnostics apply(std::shared_ptr<const catalog::Snapshot> snapshot) override {
-        auto diagnostics = gateway_.apply(std::move(snapshot));
+        auto diagnostics = gateway_.apply(snapshot);
+        if (kernel_ != nullptr && !diagnostics.has_errors()) diagnostics.append(kernel_->apply(std::move(snapshot)));
         const auto& all = diagnostics.all();
         const bool forbidden = std::any_of(all.begin(), all.end(), [](const catalog::Diagnostic& diagnostic) {
             return diagnostic.message.find("bind ") != std::string::npos &&
@@ -51,12 +54,38 @@ class GatewayPlane final : public control::Plane {
     [[nodiscard]] std::shared_ptr<const catalog::Snapshot> current() const override {
         return gateway_.current();
     }
-    [[nodiscard]] std::vector<tunnel::Tunnel> tunnels() const override { return gateway_.tunnels(); }
-    [[nodiscard]] gateway::Stats stats() const override { return gateway_.stats(); }
-    bool kill_tunnel(std::uint64_t id) override { return gateway_.kill_tunnel(id); }
+    [[nodiscard]] std::vector<tunnel::Tunnel> tunnels(std::uint64_t after, std::size_t limit) const override {
+        auto out = gateway_.tunnels();
+        if (kernel_ == nullptr) return out;
+        // One that went into the kernel between the two questions stands in both answers.
+        std::set<std::uint64_t> seen;
+        for (const auto& t : out) seen.insert(t.id);
+        for (auto& t : kernel_->tunnels(after, limit))
+            if (!seen.contains(t.id)) out.push_back(std::move(t));
+        return out;
+    }
+    [[nodiscard]] std::optional<tunnel::Tunnel> tunnel(std::uint64_t id) const override {
+        for (auto& t : gateway_.tunnels())
+            if (t.id == id) return std::move(t);
+        return kernel_ == nullptr ? std::nullopt : kernel_->tunnel(id);
+    }
+    [[nodiscard]] gateway::Stats stats() const override {
+        auto out = gateway_.stats();
+        if (kernel_ == nullptr) return out;
+        for (const auto& [service, count] : kernel_->stats().tunnels.by_service)
+            out.services[service].tunnels_active += count;
+        return out;
+    }
+    bool kill_tunnel(std::uint64_t id) override {
+        return gateway_.kill_tunnel(id) || (kernel_ != nullptr && kernel_->kill(id));
+    }
+    [[nodiscard]] std::optional<splice::Plane::Stats> splice_stats() const override {
+        return kernel_ == nullptr ? std::nullopt : std::optional(kernel_->stats());
+    }
 
   private:
     gateway::Gateway& gateway_;
+    splice::Plane* kernel_;
 };
 
 // Builds snapshots, and keeps what was allocated for them. Called on one thread at a time.
@@ -109,11 +138,54 @@ void raise_descriptor_limit(control::Log& log) {
         log.warning(net::system_error("raise the limit of open files", errno).text());
 }
 
-gateway::Options gateway_options(const RunCommand& command) {
+// Null, with the reason in the log, where the kernel or the privileges do not allow it.
+std::unique_ptr<splice::Plane> open_splice(const RunCommand& command, const std::shared_ptr<control::Log>& log) {
+    if (!command.splice) return nullptr;
+    splice::Plane::Options options;
+    options.program = {command.splice_directory, command.splice_tunnels};
+    options.port_low = command.splice_port_low;
+    options.port_high = command.splice_port_high;
+    options.services.pod_ranges = command.configuration.pod_cidrs;
+    options.services.service_ranges = command.configuration.service_cidrs;
+    splice::Plane::Callbacks callbacks;
+    callbacks.warning = [log](const std::string& line) { log->warning(line); };
+    callbacks.tunnels.opened = [log](const tunnel::Tunnel& t) {
+        if (log->wants(gateway::LogLevel::info)) log->info(tunnel::log_line(t, "open"));
+    };
+    callbacks.tunnels.closed = [log](const tunnel::Tunnel& t) {
+        if (log->wants(gateway::LogLevel::info)) log->info(tunnel::log_line(t, "close"));
+    };
+    auto opened = splice::Plane::open(options, std::move(callbacks));
+    if (!opened) {
+        log->info("splice is off, the relay carries all tunnels: " + opened.error().text());
+        return nullptr;
+    }
+    log->info((*opened)->adopted() ? "splice: took over the tables in " + command.splice_directory
+                                   : "splice: on, tables in " + command.splice_directory);
+    return std::move(*opened);
+}
+
+gateway::Splicing splicing(splice::Plane* kernel, bool wanted) {
+    gateway::Splicing out;
+    if (kernel == nullptr) {
+        if (wanted) out.why_not = "not possible here";
+        return out;
+    }
+    out.splicer = kernel;
+    out.connect = [kernel](const net::SocketAddress& endpoint, int client) {
+        return kernel->connect(endpoint, client);
+    };
+    out.listener_mss = [kernel] { return kernel->smallest_mss(); };
+    out.first_tunnel_id = kernel->highest_id();
+    return out;
+}
+
+gateway::Options gateway_options(const RunCommand& command, splice::Plane* kernel) {
     gateway::Options options;
     options.workers = command.workers;
     options.limits = command.limits;
     options.pod_cidrs = command.configuration.pod_cidrs;
+    options.splicing = splicing(kernel, command.splice);
     std::array<char, 256> name{};
     if (::gethostname(name.data(), name.size() - 1) == 0) options.host_name = name.data();
     return options;
@@ -127,8 +199,9 @@ class Daemon {
           out_(out),
           signals_(io_, SIGTERM, SIGINT, SIGHUP),
           drain_timer_(io_),
-          gateway_(gateway_options(command), log_),
-          plane_(gateway_),
+          kernel_(open_splice(command, log_)),
+          gateway_(gateway_options(command, kernel_.get()), log_),
+          plane_(gateway_, kernel_.get()),
           builder_(command.configuration, log_),
           sources_(
               io_, [inputs = inputs_of(command.configuration)] { return control::read(inputs); },
@@ -149,6 +222,7 @@ class Daemon {
         wait_for_signal();
         sources_.reload("start", [this](const control::ReloadStatus& status) { started(status); });
         io_.run();
+        if (kernel_) kernel_->stop();  // nothing comes from it any more
         gateway_.stop();
         log_->info("hawser stops");
         return exit_code_;
@@ -243,6 +317,7 @@ class Daemon {
     asio::io_context io_{1};
     asio::signal_set signals_;
     asio::steady_timer drain_timer_;
+    std::unique_ptr<splice::Plane> kernel_;  // outlives the gateway, whose relays use it
     gateway::Gateway gateway_;
     GatewayPlane plane_;
     Builder builder_;
@@ -265,6 +340,16 @@ int run(const RunCommand& command, std::ostream& out, std::ostream& err) {
     }
     raise_descriptor_limit(**log);
     return Daemon(command, *log, out).run();
+}
+
+int remove_splice(const SpliceRemoveCommand& command, std::ostream& out, std::ostream& err) {
+    const auto removed = splice::Program::remove(command.directory);
+    if (!removed) {
+        err << "hawser: " << removed.error().text() << "\n";
+        return exit_code::bad_input;
+    }
+    out << (*removed ? "removed programs and tables in " : "nothing there: ") << command.directory << "\n";
+    return exit_code::good;
 }
 
 }  // namespace hawser::app

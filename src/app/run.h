@@ -12,4 +12,7 @@ namespace hawser::app {
 // USR1: open the log files anew.
 int run(const RunCommand& command, std::ostream& out, std::ostream& err);
 
+// `hawser splice remove`: what a process left in the kernel; exit code 1 while one still uses it.
+int remove_splice(const SpliceRemoveCommand& command, std::ostream& out, std::ostream& err);
+
 }  // namespace hawser::app

@@ -83,8 +83,10 @@ std::optional<std::size_t> MaglevTable::find(const net::IpAddress& client) const
     return entries_[stable_hash(client, client_seed) % entries_.size()];
 }
 
+std::uint64_t rendezvous_rank(const net::SocketAddress& address) { return stable_hash(address, score_seed); }
+
 double rendezvous_score(const catalog::Endpoint& endpoint, std::uint64_t key) {
-    const std::uint64_t hash = mix(key, stable_hash(endpoint.address, score_seed));
+    const std::uint64_t hash = mix(key, rendezvous_rank(endpoint.address));
     // 52 bits into (0, 1), both ends excluded: -weight / ln(u) is the weighted form of "the highest hash
     // wins" (Schindelhauer, Schomaker 2005).
     const double u = (static_cast<double>(hash >> 12) + 0.5) * 0x1p-52;

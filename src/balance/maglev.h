@@ -36,6 +36,9 @@ template <class Allowed>
 std::optional<std::size_t> rendezvous(const catalog::EndpointGroup& group, std::uint64_t key,
                                       Allowed allowed);
 
+// What an endpoint puts into the score: the kernel's tables hold it. Of equal weights the highest mix(key, rank) wins.
+std::uint64_t rendezvous_rank(const net::SocketAddress& address);
+
 // How much `key` likes an endpoint; in (0, infinity). The share of keys that like one best is its weight's.
 double rendezvous_score(const catalog::Endpoint& endpoint, std::uint64_t key);
 

@@ -205,6 +205,7 @@ struct Proxy {
     UpgradePolicy upgrade = UpgradePolicy::headers_decide;
     // Idle limit of a tunnel (no byte either way). Default one hour. An explicit proxy_read_timeout sets it.
     milliseconds tunnel_idle_timeout{3'600'000};
+    bool splice = true;  // tunnels may be handed to the kernel: hawser_splice, annotation hawser.io/splice
 };
 
 // ---- locations and servers

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/api.h"
 
+#include <limits>
 #include <charconv>
 #include <optional>
 
@@ -117,18 +118,15 @@ Response Api::get(const Request& request) const {
         return {200,
                 "text/plain; version=0.0.4; charset=utf-8",
                 metrics_text({plane_.stats(), sources_.status(), snapshot ? snapshot->number : 0,
-                              why_not_ready().empty()}),
+                              why_not_ready().empty(), plane_.splice_stats()}),
                 {}};
     }
     if (path.starts_with(tunnels_prefix)) {
         const auto id = path.substr(tunnels_prefix.size());
         if (!parse_number(id)) return not_found(path);
-        Filter filter;
-        filter.name = id;
-        auto list = tunnel_list(plane_.tunnels(), filter, 1, 0);
-        auto& items = list["items"].as_array();
-        if (items.empty()) return failure(404, "NotFound", "tunnel \"" + id + "\" not found");
-        return json_response(items.front().as_object());
+        const auto found = plane_.tunnel(*parse_number(id));
+        if (!found) return failure(404, "NotFound", "tunnel \"" + id + "\" not found");
+        return json_response(tunnel_view(*found));
     }
     if (path.starts_with(api_prefix)) return get_list(path.substr(api_prefix.size()), request);
     if (auto page = console_page(path)) return std::move(*page);
@@ -155,7 +153,11 @@ Response Api::get_tunnels(const Request& request) const {
     if (!limit || *limit == 0 || *limit > largest_page)
         return failure(400, "BadRequest", "limit is a number from 1 to " + std::to_string(largest_page));
     if (!after) return failure(400, "BadRequest", "continue is what the last page's metadata.continue said");
-    return json_response(tunnel_list(plane_.tunnels(), filter_of(request), *limit, *after));
+    const Filter filter = filter_of(request);
+    // One more than the page, so that it is known whether there is another.
+    const bool all = filter.service || filter.name;
+    const std::size_t needed = all ? std::numeric_limits<std::size_t>::max() : *limit + 1;
+    return json_response(tunnel_list(plane_.tunnels(*after, needed), filter, *limit, *after));
 }
 
 Response Api::kill_tunnel(const std::string& id_text) {

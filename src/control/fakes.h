@@ -22,7 +22,12 @@ class FakePlane final : public Plane {
         return refuse_with;
     }
     [[nodiscard]] std::shared_ptr<const catalog::Snapshot> current() const override { return current_; }
-    [[nodiscard]] std::vector<tunnel::Tunnel> tunnels() const override { return live; }
+    [[nodiscard]] std::vector<tunnel::Tunnel> tunnels(std::uint64_t, std::size_t) const override { return live; }
+    [[nodiscard]] std::optional<tunnel::Tunnel> tunnel(std::uint64_t id) const override {
+        for (const auto& t : live)
+            if (t.id == id) return t;
+        return std::nullopt;
+    }
     [[nodiscard]] gateway::Stats stats() const override { return counted; }
     bool kill_tunnel(std::uint64_t id) override {
         return std::erase_if(live, [id](const auto& t) { return t.id == id; }) == 1;

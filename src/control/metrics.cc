@@ -158,6 +158,22 @@ void add_connections(Families& out, const gateway::Stats& stats) {
                 number(stats.udp_dropped));
 }
 
+void add_splice(Families& out, const splice::Plane::Stats& stats) {
+    out.begin("hawser_splice_tunnels_active", "tunnels that the kernel carries", MetricType::Gauge);
+    out.add(number(stats.tunnels.l7), {{"kind", "upgrade"}});
+    out.add(number(stats.tunnels.l4_tcp), {{"kind", "tcp"}});
+    out.add(number(stats.tunnels.l4_udp), {{"kind", "udp"}});
+    out.begin("hawser_splice_hand_offs_total", "live tunnels by what became of their hand-off", MetricType::Counter);
+    out.add(number(stats.handed_off), {{"result", "spliced"}});
+    out.add(number(stats.refused), {{"result", "refused"}});
+    out.begin("hawser_splice_packets_total", "packets by what the program made of them", MetricType::Counter);
+    for (unsigned i = 0; i < splice::layout::counters; ++i)
+        out.add(number(stats.counts[i]), {{"verdict", splice::to_string(static_cast<splice::layout::counter>(i))}});
+    out.gauge("hawser_splice_program_seconds", "how long the last change of the L4 tables took", stats.program_seconds);
+    out.counter("hawser_splice_programmed_total", "snapshots brought into the L4 tables", number(stats.programmed));
+    out.counter("hawser_splice_elements_written_total", "elements written into the L4 tables", number(stats.written));
+}
+
 void add_configuration(Families& out, const MetricsInput& input) {
     out.gauge("hawser_ready", "1 when a snapshot is in force and the process is not draining",
               input.ready ? 1 : 0);
@@ -227,6 +243,7 @@ class Collector final : public prometheus::Collectable {
         Families out;
         add_tunnels(out, input_.stats);
         add_connections(out, input_.stats);
+        if (input_.splice) add_splice(out, *input_.splice);
         add_configuration(out, input_);
         add_process(out);
         return out.take();

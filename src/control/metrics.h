@@ -6,6 +6,7 @@
 #include "catalog/snapshot.h"
 #include "control/sources.h"
 #include "gateway/stats.h"
+#include "splice/plane.h"
 
 namespace hawser::control {
 
@@ -14,6 +15,7 @@ struct MetricsInput {
     ReloadStatus reloads;
     std::uint64_t generation = 0;  // number of the snapshot in force, 0 = none
     bool ready = false;
+    std::optional<splice::Plane::Stats> splice;  // nothing: the kernel carries nothing
 };
 
 // The Prometheus text format 0.0.4; docs/operations.md lists the names.

@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "catalog/diagnostic.h"
 #include "catalog/snapshot.h"
 #include "gateway/stats.h"
+#include "splice/plane.h"
 #include "tunnel/tunnel.h"
 
 namespace hawser::control {
@@ -19,9 +21,13 @@ class Plane {
     virtual ~Plane() = default;
     virtual catalog::Diagnostics apply(std::shared_ptr<const catalog::Snapshot> snapshot) = 0;
     [[nodiscard]] virtual std::shared_ptr<const catalog::Snapshot> current() const = 0;
-    [[nodiscard]] virtual std::vector<tunnel::Tunnel> tunnels() const = 0;
+    // At least those `limit` tunnels with the lowest ids above `after`, if there are so many; in any order.
+    [[nodiscard]] virtual std::vector<tunnel::Tunnel> tunnels(std::uint64_t after, std::size_t limit) const = 0;
+    [[nodiscard]] virtual std::optional<tunnel::Tunnel> tunnel(std::uint64_t id) const = 0;
     [[nodiscard]] virtual gateway::Stats stats() const = 0;
     virtual bool kill_tunnel(std::uint64_t id) = 0;
+    // Nothing when the kernel carries nothing.
+    [[nodiscard]] virtual std::optional<splice::Plane::Stats> splice_stats() const { return std::nullopt; }
 };
 
 }  // namespace hawser::control

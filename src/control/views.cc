@@ -194,6 +194,8 @@ json::object flow_view(const tunnel::Flow& flow) {
     return out;
 }
 
+}  // namespace
+
 json::object tunnel_view(const tunnel::Tunnel& t) {
     return {{"id", std::to_string(t.id)},
             {"kind", tunnel::to_string(t.kind)},
@@ -204,6 +206,7 @@ json::object tunnel_view(const tunnel::Tunnel& t) {
             {"frontend", t.frontend.text()},
             {"endpoint", t.endpoint.text()},
             {"endpointName", t.endpoint_name},
+            {"splice", t.splice},
             {"started", rfc3339(t.started)},
             {"ageSeconds", t.duration.count() / 1000},
             {"idleSeconds", t.idle.count() / 1000},
@@ -211,8 +214,6 @@ json::object tunnel_view(const tunnel::Tunnel& t) {
             {"fromClient", flow_view(t.from_client)},
             {"fromEndpoint", flow_view(t.from_endpoint)}};
 }
-
-}  // namespace
 
 bool Filter::takes_service(std::string_view service_name) const {
     if (!service || *service == service_name) return true;

@@ -47,6 +47,7 @@ boost::json::object tunnel_list(std::vector<tunnel::Tunnel> tunnels, const Filte
 // is null, or its time, cause and every diagnostic.
 boost::json::object snapshot_view(const catalog::Snapshot* snapshot, const ReloadStatus& status);
 
+boost::json::object tunnel_view(const tunnel::Tunnel& tunnel);
 boost::json::array diagnostics_view(const catalog::Diagnostics& diagnostics);
 std::string rfc3339(std::chrono::system_clock::time_point time);  // "2026-11-22T12:00:00Z"
 

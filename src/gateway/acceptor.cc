@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/acceptor.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -25,6 +27,7 @@ net::Result<void> Acceptor::open() { return worker_.loop().watch(fd_.get(), *thi
 
 void Acceptor::on_events(std::uint32_t) {
     if (suspended_) return;
+    follow_mss();
     for (int i = 0; i < most_per_turn; ++i) {
         sockaddr_storage storage{};
         socklen_t size = sizeof storage;
@@ -41,6 +44,16 @@ void Acceptor::on_events(std::uint32_t) {
         worker_.accepted(std::move(fd), net::SocketAddress::from_sockaddr(storage), purpose_);
     }
     worker_.loop().again(*this);
+}
+
+// Clients send segments as large as they were told at the handshake, and once spliced nobody cuts them.
+void Acceptor::follow_mss() {
+    const auto& ask = worker_.shared().options.splicing.listener_mss;
+    if (!ask) return;
+    const auto mss = static_cast<int>(ask());
+    if (mss >= mss_) return;
+    mss_ = mss;
+    ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof mss);
 }
 
 void Acceptor::suspend(int error) {

@@ -21,11 +21,13 @@ class Acceptor : private net::EventHandler, private net::Timer {
     void on_events(std::uint32_t events) override;
     void on_timer() override;
     void suspend(int error);
+    void follow_mss();
 
     Worker& worker_;
     net::Fd fd_;
     PurposeSlot purpose_;
     bool suspended_ = false;
+    int mss_ = 65'535;  // the listening socket's TCP_MAXSEG; never grows
 };
 
 }  // namespace hawser::gateway

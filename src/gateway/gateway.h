@@ -12,6 +12,8 @@
 #include "gateway/stats.h"
 #include "net/address.h"
 #include "net/error.h"
+#include "net/fd.h"
+#include "tunnel/splicer.h"
 #include "tunnel/tunnel.h"
 
 namespace hawser::gateway {
@@ -34,11 +36,22 @@ struct Limits {
     double max_handshakes_per_second = 0;        // new connections of the whole process; 0 = no limit
 };
 
+// What the kernel's part of the data path offers; all empty: there is none.
+struct Splicing {
+    tunnel::Splicer* splicer = nullptr;  // outlives the gateway
+    // Starts a connection to an endpoint that may be spliced later; `client` is the other end's descriptor.
+    std::function<net::Result<net::Fd>(const net::SocketAddress& endpoint, int client)> connect;
+    std::function<std::uint32_t()> listener_mss;  // what new clients are to be told; large = as the kernel likes
+    const char* why_not = "off";                  // there is none: why, in a word
+    std::uint64_t first_tunnel_id = 0;            // ids of earlier processes end here
+};
+
 struct Options {
     unsigned workers = 0;  // 0 = one per core
     Limits limits;
     std::vector<net::Cidr> pod_cidrs;  // P-04, P-05
     std::string host_name;             // $hostname
+    Splicing splicing;
 };
 
 // The user-space plane. All public functions are for one thread, the control thread; workers are threads of

@@ -204,7 +204,7 @@ net::Task<std::optional<ProxyExchange::Failure>> ProxyExchange::attempt(std::siz
         hold_ = balance::Hold(endpoint.state);
         attempt_started_ = loop().now();
         any_sent_ = false;
-        endpoint_ = fresh ? nullptr : worker_.pool().take(group_->id, endpoint.address);
+        endpoint_ = fresh || may_be_spliced() ? nullptr : worker_.pool().take(group_->id, endpoint.address);
         const bool reused = endpoint_ != nullptr;
         if (!reused) {
             if (auto failure = co_await connect(endpoint)) co_return failure;
@@ -228,10 +228,17 @@ net::Task<std::optional<ProxyExchange::Failure>> ProxyExchange::attempt(std::siz
     }
 }
 
+// A kept connection has a port that the kernel may give away while a splice uses it.
+bool ProxyExchange::may_be_spliced() const {
+    return request_ && request_->asks_upgrade && proxy_.splice && worker_.shared().options.splicing.connect;
+}
+
 net::Task<std::optional<ProxyExchange::Failure>> ProxyExchange::connect(const catalog::Endpoint& endpoint) {
     Failure failure;
     failure.mask = next_upstream::error;
-    auto fd = net::start_connect(endpoint.address);
+    auto fd = may_be_spliced()
+                  ? worker_.shared().options.splicing.connect(endpoint.address, connection_.socket_->fd())
+                  : net::start_connect(endpoint.address);
     if (!fd) {
         failure.reason = fd.error().text();
         failure.counts_against_endpoint = fd.error().party == net::Party::endpoint;

@@ -56,6 +56,7 @@ class ProxyExchange {
     // Now and then the others must have their turn: fast peers never make us wait.
     bool has_had_its_share() { return ++moves_ % 8 == 0; }
 
+    [[nodiscard]] bool may_be_spliced() const;
     std::string request_head();
     void add_body_framing(std::string& head);
     bool may_try_again(const Failure& failure) const;

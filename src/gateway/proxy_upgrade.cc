@@ -109,6 +109,7 @@ net::Task<HttpConnection::After> ProxyExchange::open_tunnel() {
     tunnel.frontend = x_.local;
     tunnel.started = loop().system_now();
     tunnel.idle_timeout = proxy_.tunnel_idle_timeout;
+    tunnel.may_splice = proxy_.splice;
 
     tunnel::Relay::Ends ends;
     ends.client = std::move(connection_.socket_);

@@ -19,7 +19,8 @@ bool Worker::is_inside(const net::IpAddress& client) const {
 }
 
 Worker::Worker(Shared& shared, unsigned index, unsigned count)
-    : shared_(shared), index_(index), tunnels_(loop_, index, count), pool_(loop_) {
+    : shared_(shared), index_(index), tunnels_(loop_, index, count, shared.options.splicing.first_tunnel_id, shared.options.splicing.splicer),
+      pool_(loop_) {
     loop_.at_turn_end([this] { logs_.flush(); });
 }
 
@@ -213,6 +214,10 @@ void Worker::descriptors_are_back() {
 
 void Worker::open_tunnel(tunnel::Tunnel tunnel, tunnel::Relay::Ends ends,
                          std::function<void(const tunnel::Tunnel&)> tail) {
+    if (!tunnel.may_splice)
+        tunnel.splice = "off";
+    else if (shared_.options.splicing.splicer == nullptr)
+        tunnel.splice = shared_.options.splicing.why_not;
     Stats::PerService& service = stats_.services[tunnel.service];
     ++service.tunnels_active;
     ++service.tunnels_opened;

@@ -157,7 +157,8 @@ SocketAddress peer_address(int fd) {
     return SocketAddress::from_sockaddr(storage);
 }
 
-Result<Fd> start_connect(const SocketAddress& to) {
+namespace {
+Result<Fd> connect_from(const SocketAddress& to, const SocketAddress* from, int mss) {
     sockaddr_storage storage;
     const socklen_t size = to.to_sockaddr(storage);
     Fd fd(::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
@@ -168,9 +169,25 @@ Result<Fd> start_connect(const SocketAddress& to) {
     };
     if (!fd.valid()) return failed(errno, Party::ourselves);
     set_no_delay(fd.get());
+    if (mss != 0) setsockopt(fd.get(), IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof mss);
+    if (from != nullptr) {
+        const int yes = 1;
+        setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+        sockaddr_storage local;
+        const socklen_t local_size = from->to_sockaddr(local);
+        if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&local), local_size) != 0)
+            return failed(errno, Party::ourselves);
+    }
     if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0 && errno != EINPROGRESS)
         return failed(errno, Party::endpoint);
     return fd;
+}
+}  // namespace
+
+Result<Fd> start_connect(const SocketAddress& to) { return connect_from(to, nullptr, 0); }
+
+Result<Fd> start_connect(const SocketAddress& to, const SocketAddress& from, int mss) {
+    return connect_from(to, &from, mss);
 }
 
 }  // namespace hawser::net

@@ -122,5 +122,8 @@ SocketAddress peer_address(int fd);
 
 // Starts a non-blocking connect. The descriptor is writable once it is decided: then ask take_error().
 Result<Fd> start_connect(const SocketAddress& to);
+// The same from an address and port (SO_REUSEADDR: it may have other connections); the peer is told `mss` at most, 0 = as
+// the kernel likes. The error's code is EADDRINUSE or EADDRNOTAVAIL when that 4-tuple cannot be had.
+Result<Fd> start_connect(const SocketAddress& to, const SocketAddress& from, int mss);
 
 }  // namespace hawser::net

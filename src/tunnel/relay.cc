@@ -16,6 +16,12 @@ static_assert(piece_size <= net::Loop::scratch_size);
 constexpr int pieces_per_turn = 8;
 // Dead peers are looked for in tunnels that last: ten socket options are a tenth of a short tunnel's cost.
 constexpr net::Duration keep_alive_after{10'000};
+// A tunnel that ends before would pay for the hand-off and have nothing of it.
+constexpr net::Duration depart_after{20};
+constexpr net::Duration transit_poll{2};
+constexpr net::Duration longest_poll{20};
+// One that was too busy to be caught between two bytes.
+constexpr net::Duration depart_again{5'000};
 
 Side other(Side side) { return side == Side::client ? Side::endpoint : Side::client; }
 }  // namespace
@@ -47,6 +53,10 @@ void Relay::start() {
     // Readiness that the handshake left behind brings no event; and the caller may still be using the
     // sockets.
     client_->again();
+    if (registry_.splicer_ == nullptr || !tunnel_.may_splice) return;
+    tunnel_.splice = "starting";
+    departure_ = std::make_unique<Departure>(*this);
+    registry_.loop().timers().set(*departure_, last_activity_ + depart_after);
 }
 
 Tunnel Relay::snapshot() const {
@@ -72,11 +82,90 @@ void Relay::pump() {
     if (up == Progress::ended) return;
     const Progress down = move(down_, *endpoint_, *client_, Side::endpoint);
     if (down == Progress::ended) return;
-    if (up_.finished() && down_.finished()) {
+    if (up_.finished() && down_.finished() && !in_transit()) {
         end(drain_code_ != 0 ? CloseReason::drained : CloseReason::finished, false);
         return;
     }
     if (up == Progress::more || down == Progress::more) client_->again();
+    // In transit the timer asks.
+    if (departure_ && departure_->hand_off && !in_transit()) advance_hand_off();
+}
+
+void Relay::depart() {
+    if (ended_) return;
+    if (!departure_->hand_off) {
+        if (drain_code_ != 0 || up_.source_finished || down_.source_finished) {
+            tunnel_.splice = "closing";
+            departure_.reset();
+            return;
+        }
+        departure_->hand_off =
+            registry_.splicer_->begin(tunnel_, client_->fd(), endpoint_->fd(), tunnel_.splice);
+        if (!departure_->hand_off) {
+            departure_.reset();
+            return;
+        }
+        tunnel_.splice = "starting";
+    }
+    const bool asks_itself = !in_transit();
+    pump();
+    if (ended_ || !departure_ || !departure_->hand_off) return;
+    if (!asks_itself) advance_hand_off();
+    if (!ended_ && departure_ && !departure_->is_set())
+        registry_.loop().timers().set(*departure_, registry_.loop().now() + transit_poll);
+}
+
+void Relay::advance_hand_off() {
+    const bool is_transit = in_transit();
+    if (!is_transit && (up_.source_finished || down_.source_finished)) {
+        tunnel_.splice = "closing";
+        departure_.reset();
+        return;
+    }
+    const auto drained = [](const Direction& d, const net::Socket& from) {
+        return !d.pending && (d.source_finished || !from.readable());
+    };
+    Tunnel moved;
+    moved.from_client = {up_.bytes, up_.frames.frames(), {}};
+    moved.from_endpoint = {down_.bytes, down_.frames.frames(), {}};
+    const bool quiet = drained(up_, *client_) && drained(down_, *endpoint_);
+    auto& timers = registry_.loop().timers();
+    const auto now = registry_.loop().now();
+    switch (departure_->hand_off->advance(quiet, moved)) {
+        case HandOff::Step::wait:
+            timers.set(*departure_,
+                       now + std::min(longest_poll, net::Duration{1 + static_cast<int>(departure_->tries++) / 8}));
+            return;
+        case HandOff::Step::transit:
+            tunnel_.splice = "transit";
+            timers.set(*departure_, now + transit_poll);
+            return;
+        case HandOff::Step::spliced:
+            return leave_to_the_kernel();
+        case HandOff::Step::refused:
+            tunnel_.splice = departure_->hand_off->why_not();
+            departure_.reset();
+            if (std::string_view(tunnel_.splice) != "busy") return;
+            departure_ = std::make_unique<Departure>(*this);
+            timers.set(*departure_, now + depart_again);
+            return;
+    }
+}
+
+// The sockets are dead by now; the rest of the tunnel's life is told by the splicer.
+void Relay::leave_to_the_kernel() {
+    ended_ = true;
+    cancel();
+    Registry& registry = registry_;
+    registry.splicer_->take_over(tunnel_.id, [&registry, closed = std::move(on_closed_)](const Tunnel& tunnel) {
+        registry.loop().post([&registry, closed, tunnel] {
+            registry.count_end(tunnel);
+            if (closed) closed(tunnel);
+        });
+    });
+    client_->close();
+    endpoint_->close();
+    registry.remove(*this);
 }
 
 Relay::Progress Relay::move(Direction& d, net::Socket& from, net::Socket& to, Side from_side) {
@@ -190,7 +279,8 @@ void Relay::failed(Side side, int error) {
 void Relay::kill(CloseReason reason) { end(reason, true); }
 
 void Relay::drain(std::uint16_t code, std::string_view reason, net::Duration grace) {
-    if (ended_ || drain_code_ != 0) return;
+    if (ended_ || drain_code_ != 0 || in_transit()) return;  // what is in transit is the kernel's in a moment
+    departure_.reset();
     drain_code_ = code;
     close_reason_text_ = reason;
     drain_deadline_ = registry_.loop().now() + grace;
@@ -210,6 +300,10 @@ void Relay::inject_close(Direction& d, net::Socket& to, Side to_side) {
 
 void Relay::on_timer() {
     const auto now = registry_.loop().now();
+    if (in_transit()) {
+        registry_.loop().timers().set(*this, now + keep_alive_after);
+        return;
+    }
     if (drain_code_ != 0) {
         if (now >= drain_deadline_) end(CloseReason::drained, false);
         return;
@@ -232,6 +326,8 @@ void Relay::end(CloseReason reason, bool with_reset) {
     if (ended_) return;
     ended_ = true;
     cancel();
+    if (in_transit()) departure_->hand_off->reset();
+    departure_.reset();
     const bool ours =
         reason == CloseReason::idle || reason == CloseReason::killed || reason == CloseReason::drained;
     Tunnel value = snapshot();
@@ -244,12 +340,7 @@ void Relay::end(CloseReason reason, bool with_reset) {
             socket->close();
     }
     if (on_closed_) on_closed_(value);
-    auto& totals = registry_.ended_;
-    ++totals.closed;
-    totals.bytes_in += value.from_client.bytes;
-    totals.bytes_out += value.from_endpoint.bytes;
-    totals.frames_in += value.from_client.frames;
-    totals.frames_out += value.from_endpoint.frames;
+    registry_.count_end(value);
     registry_.remove(*this);
 }
 
@@ -266,6 +357,14 @@ Relay& Registry::add(Tunnel tunnel, Relay::Ends ends, Relay::OnClosed on_closed)
     ++ended_.opened;
     relay->start();
     return *relay;
+}
+
+void Registry::count_end(const Tunnel& tunnel) {
+    ++ended_.closed;
+    ended_.bytes_in += tunnel.from_client.bytes;
+    ended_.bytes_out += tunnel.from_endpoint.bytes;
+    ended_.frames_in += tunnel.from_client.frames;
+    ended_.frames_out += tunnel.from_endpoint.frames;
 }
 
 void Registry::remove(Relay& relay) {

@@ -8,6 +8,7 @@
 
 #include "net/socket.h"
 #include "net/timer.h"
+#include "tunnel/splicer.h"
 #include "tunnel/frame_tracker.h"
 #include "tunnel/tunnel.h"
 
@@ -57,6 +58,14 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
         FrameTracker frames;
     };
     enum class Progress : std::uint8_t { blocked, more, ended };
+    // On its way into the kernel, while that lasts.
+    struct Departure : net::Timer {
+        Departure(Relay& r) : relay(r) {}
+        void on_timer() override { relay.depart(); }
+        Relay& relay;
+        std::unique_ptr<HandOff> hand_off;  // null until it has begun
+        unsigned tries = 0;
+    };
 
     void on_readiness(net::Socket& socket) override;
     void on_timer() override;
@@ -69,6 +78,12 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
     void inject_close(Direction& direction, net::Socket& to, Side to_side);
     void keep(Direction& direction, const char* bytes, std::size_t size);
     void failed(Side side, int error);
+    void depart();
+    void advance_hand_off();
+    void leave_to_the_kernel();
+    [[nodiscard]] bool in_transit() const {
+        return departure_ && departure_->hand_off && !departure_->hand_off->can_turn_back();
+    }
     void end(CloseReason reason, bool with_reset);
 
     Registry& registry_;
@@ -84,14 +99,17 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
     std::uint16_t drain_code_ = 0;   // not 0: draining
     net::TimePoint drain_deadline_;
     bool keep_alive_ = false;  // the sockets' keepalive is on
+    std::unique_ptr<Departure> departure_;
     bool ended_ = false;
 };
 
 // All tunnels of one worker. The worker's thread only.
 class Registry {
   public:
-    explicit Registry(net::Loop& loop, unsigned worker, unsigned workers)
-        : loop_(loop), next_id_(worker + 1), id_step_(workers) {}
+    // `first_id`: ids begin above it. `splicer` takes tunnels over; null = none does. It outlives the registry's loop.
+    Registry(net::Loop& loop, unsigned worker, unsigned workers, std::uint64_t first_id = 0,
+             Splicer* splicer = nullptr)
+        : loop_(loop), next_id_(first_id + worker + 1), id_step_(workers), splicer_(splicer) {}
     ~Registry();
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
@@ -114,10 +132,12 @@ class Registry {
   private:
     friend class Relay;
     void remove(Relay& relay);
+    void count_end(const Tunnel& tunnel);
 
     net::Loop& loop_;
     std::uint64_t next_id_;
     std::uint64_t id_step_;
+    Splicer* splicer_;
     boost::intrusive::list<Relay, boost::intrusive::constant_time_size<false>> relays_;
     std::size_t size_ = 0;
     Totals ended_;

@@ -7,7 +7,17 @@ namespace hawser::tunnel {
 
 std::string_view to_string(Side side) { return side == Side::client ? "client" : "endpoint"; }
 
-std::string_view to_string(Kind kind) { return kind == Kind::upgrade ? "upgrade" : "tcp"; }
+std::string_view to_string(Kind kind) {
+    switch (kind) {
+        case Kind::upgrade:
+            return "upgrade";
+        case Kind::tcp:
+            return "tcp";
+        case Kind::udp:
+            return "udp";
+    }
+    return "?";
+}
 
 std::string_view to_string(CloseReason reason) {
     switch (reason) {

@@ -14,7 +14,7 @@ namespace hawser::tunnel {
 enum class Side : std::uint8_t { client, endpoint };
 std::string_view to_string(Side side);
 
-enum class Kind : std::uint8_t { upgrade, tcp };  // after an HTTP 101, or an L4 service from the first byte
+enum class Kind : std::uint8_t { upgrade, tcp, udp };  // after an HTTP 101, or an L4 service from the first packet
 std::string_view to_string(Kind kind);
 
 // Why a tunnel ended. Together with `closed_by` it says who did it.
@@ -50,6 +50,10 @@ struct Tunnel {
     net::SocketAddress endpoint;
     std::chrono::system_clock::time_point started;
     std::chrono::milliseconds idle_timeout{3'600'000};
+
+    // "spliced", or in a word why the relay carries it. Static storage.
+    const char* splice = "off";
+    bool may_splice = true;  // the route allows it
 
     Flow from_client, from_endpoint;
     std::chrono::milliseconds idle{0};      // since the last byte, when the value was taken

@@ -72,6 +72,8 @@ class Cluster:
     def stop(self):
         for hawser in self.running:
             hawser.stop()
+        for hawser in {h.node: h for h in self.running}.values():
+            hawser.remove_splice()
 
 
 @pytest.fixture

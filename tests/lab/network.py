@@ -84,11 +84,22 @@ class Lab:
             raise NotPossible(f"lab {self.name} is up already (lab down --name {self.name})")
         self.state.mkdir(parents=True)
         (self.state / "lab.json").write_text(json.dumps({"external": self.external, "pods": self.pods_per_node}))
+        self._mount_bpffs()
         try:
             self._make()
         except BaseException:
             self.down()
             raise
+
+    def bpffs(self, node):
+        """Where hawser on that node pins its tables: they outlive it, and go with the lab."""
+        return self.state / "bpf" / node
+
+    def _mount_bpffs(self):
+        (self.state / "bpf").mkdir()
+        done = subprocess.run(["mount", "-t", "bpf", "bpf", self.state / "bpf"], capture_output=True, text=True)
+        if done.returncode:
+            raise NotPossible(f"mount a bpffs: {done.stderr.strip()}")
 
     def _make(self):
         for host in self.hosts:
@@ -142,6 +153,7 @@ class Lab:
                 time.sleep(0.05)
         for name in mine:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+        subprocess.run(["umount", self.state / "bpf"], check=False, capture_output=True)
         shutil.rmtree(self.state, ignore_errors=True)
 
     def _bridge(self, host, name, address=None):

@@ -64,9 +64,9 @@ def write_cluster(path, lab, apps, **changes):
     write_atomically(path, json.dumps({"kind": "List", "apiVersion": "v1", "items": items}, indent=1) + "\n")
 
 
-def hawser_command(node, manifests, nginx=(), options=()):
+def hawser_command(lab, node, manifests, nginx=(), options=()):
     """The command line of hawser on a node of the lab; the one place that knows it."""
-    command = [BIN / "hawser", "run", "--node-name", node]
+    command = [BIN / "hawser", "run", "--node-name", node, "--splice-dir", lab.bpffs(node)]
     for path in manifests:
         command += ["-f", path]
     for path in nginx:
@@ -84,7 +84,7 @@ class Hawser:
             raise RuntimeError(f"{binary} is missing: make build, or set HAWSER_BIN_DIR")
         self.nginx_log = lab.state / node / "var/log/nginx"
         self.process = lab.spawn(
-            node, hawser_command(node, manifests, nginx, options), log or f"{node}-hawser.log",
+            node, hawser_command(lab, node, manifests, nginx, options), log or f"{node}-hawser.log",
             private=["/var/log/nginx", "/var/lib/hawser"], **more,
         )
 
@@ -129,6 +129,10 @@ class Hawser:
             if time.monotonic() > deadline:
                 raise AssertionError(f"hawser on {self.node} {what}:\n{self.words()[-3000:]}")
             time.sleep(0.02)
+
+    def remove_splice(self):
+        """Takes what the process left in the kernel away, and with it the tunnels."""
+        return self.lab.run(self.node, [BIN / "hawser", "splice", "remove", "--splice-dir", self.lab.bpffs(self.node)])
 
     def stop(self, how=15):
         if self.process.poll() is None:

@@ -18,6 +18,7 @@ struct Dispatch {
     int operator()(const GetCommand& command) const { return get(command, std::cout, std::cerr); }
     int operator()(const KillCommand& command) const { return kill(command, std::cout, std::cerr); }
     int operator()(const ReloadCommand& command) const { return reload(command, std::cout, std::cerr); }
+    int operator()(const SpliceRemoveCommand& command) const { return remove_splice(command, std::cout, std::cerr); }
     int operator()(const VersionCommand&) const {
         std::cout << "hawser " << version() << "\n";
         return exit_code::good;

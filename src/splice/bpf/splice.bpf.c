@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/* The splice: two TCP connections joined packet by packet, and L4 services as splices without deltas. docs/splice.md
+ * tells what a packet meets here, and which invariants hold. */
+#include "service.h"
+
+/* On a packet that the program hands to the local stack by way of the interface it came in by. */
+enum { mark_of_clone = 0x48775357 };
+
+/* ---- what a segment tells ---- */
+
+static __always_inline struct flow* other_flow(const struct flow* f, u8 protocol) {
+    struct flow_key key;
+    key_of_answer(f, protocol, &key);
+    return find_flow(&key);
+}
+
+/* What the other end has acknowledged and how much further it lets this side go, in this side's numbers. */
+static __always_inline u32 acknowledged_of(const struct flow* back) {
+    return back->acknowledged + back->acknowledgment_delta;
+}
+
+/* Whether a sequence number can be of this connection: a blind attacker's is not (RFC 5961). */
+CHECKED_ONCE int is_plausible(const struct flow* f, u8 protocol, u32 end) {
+    if (!f) return 0;
+    const struct flow* back = other_flow(f, protocol);
+    if (!back) return 0;
+    const u32 first = acknowledged_of(back);
+    return !after(first, end) && end - first <= back->window + 65536;
+}
+
+/* The tunnel is over. The record has what its log line needs, whatever becomes of the flows. */
+CHECKED_ONCE int close_tunnel(const struct flow_key* key, struct flow* f, struct flow* back, u32 how) {
+    if (!key || !f || !back) return 0;
+    __sync_fetch_and_or(&f->flags, flow_closed);
+    __sync_fetch_and_or(&back->flags, flow_closed);
+    struct record* r = bpf_map_lookup_elem(&records, &f->id);
+    if (!r || __sync_fetch_and_or(&r->flags, record_closing) & record_closing) return 0;
+    const int from_client = f->flags & flow_from_client;
+    const struct flow* in = from_client ? f : back;
+    const struct flow* out = from_client ? back : f;
+    r->bytes_in += in->sequence_end - in->sequence_base - (in->flags & flow_fin ? 1 : 0);
+    r->bytes_out += out->sequence_end - out->sequence_base - (out->flags & flow_fin ? 1 : 0);
+    if (how & record_reset) r->flags |= from_client ? record_by_client : record_by_endpoint;
+    __sync_fetch_and_or(&r->flags, how | record_closed);
+    if (in->flags & flow_counted) {
+        u64* load = bpf_map_lookup_elem(&loads, &r->endpoint);
+        if (load) __sync_fetch_and_add(load, -1);
+    }
+    struct event* e = bpf_ringbuf_reserve(&events, sizeof *e, 0);
+    if (!e) return 0; /* the sweep finds it */
+    __builtin_memset(e, 0, sizeof *e);
+    e->id = f->id;
+    e->kind = event_closed;
+    if (from_client)
+        e->key = *key;
+    else
+        key_of_answer(f, key->protocol, &e->key);
+    bpf_ringbuf_submit(e, 0);
+    return 0;
+}
+
+CHECKED_ONCE int saw_fin(const struct packet* p, struct flow* f, u32 end) {
+    if (!p || !f) return 0;
+    struct flow* back = other_flow(f, p->key.protocol);
+    if (!back) return 0;
+    if (!(f->flags & flow_peer_fin)) {
+        struct record* r = bpf_map_lookup_elem(&records, &f->id);
+        if (r && !(r->flags & (record_by_client | record_by_endpoint)))
+            r->flags |= f->flags & flow_from_client ? record_by_client : record_by_endpoint;
+    }
+    back->peer_fin_end = end + f->sequence_delta;
+    __sync_fetch_and_or(&back->flags, flow_peer_fin);
+    __sync_fetch_and_or(&f->flags, flow_fin);
+    return 0;
+}
+
+CHECKED_ONCE int saw_reset(const struct packet* p, struct flow* f) {
+    if (!p || !f) return 0;
+    if (f->flags & flow_closed) return 0;
+    struct flow* back = other_flow(f, p->key.protocol);
+    if (!back) return 0;
+    if (p->sequence != (u32)f->sequence_end && p->sequence != acknowledged_of(back)) return 0;
+    __sync_fetch_and_or(&f->flags, flow_reset);
+    close_tunnel(&p->key, f, back, record_reset);
+    return 0;
+}
+
+CHECKED_ONCE int saw_fin_acknowledged(const struct packet* p, struct flow* f) {
+    if (!p || !f) return 0;
+    __sync_fetch_and_or(&f->flags, flow_peer_fin_acked);
+    struct flow* back = other_flow(f, p->key.protocol);
+    if (back && back->flags & flow_peer_fin_acked && !(f->flags & flow_closed)) close_tunnel(&p->key, f, back, 0);
+    return 0;
+}
+
+/* An endpoint that answers a SYN begins anew, whatever the flows knew. */
+CHECKED_ONCE int saw_syn(const struct packet* p, struct flow* f) {
+    if (!p || !f) return 0;
+    const u64 counted = f->sequence_end - f->sequence_base;
+    const u32 end = p->sequence + 1;
+    f->sequence_end = (f->sequence_end & 0xffffffff00000000ULL) + ((u64)1 << 32) + end;
+    f->sequence_base = f->sequence_end - counted;
+    if (!(p->tcp_flags & tcp_ack)) return 0;
+    f->acknowledged = p->acknowledgment;
+    struct flow* back = other_flow(f, p->key.protocol);
+    if (!back || (u32)back->sequence_end == p->acknowledgment) return 0;
+    const u64 counted_back = back->sequence_end - back->sequence_base;
+    back->sequence_end = (back->sequence_end & 0xffffffff00000000ULL) + ((u64)1 << 32) + p->acknowledgment;
+    back->sequence_base = back->sequence_end - counted_back;
+    back->acknowledged = end;
+    return 0;
+}
+
+static __always_inline void remember_tsval(const struct packet* p, struct flow* f) {
+    if (p->has_tsval && (f->tsval == 0 || after(p->tsval, f->tsval))) f->tsval = p->tsval;
+}
+
+static __always_inline void account(struct __sk_buff* skb, const struct packet* p, struct flow* f, u64 now) {
+    f->last_seen = now;
+    __sync_fetch_and_add(&f->packets, 1);
+    if (p->key.protocol == IPPROTO_UDP) {
+        f->last_data = now;
+        __sync_fetch_and_add(&f->bytes, p->payload);
+        __sync_fetch_and_add(&f->sequence_end, p->payload);
+        return;
+    }
+    __sync_fetch_and_add(&f->bytes, skb->len - ETH_HLEN);
+    if (p->tcp_flags & tcp_syn) {
+        if (p->tcp_flags & tcp_ack || f->sequence_end == 0) saw_syn(p, f);
+        return;
+    }
+    remember_tsval(p, f);
+    const u32 length = sequence_length(p);
+    const u32 end = p->sequence + length;
+    const u64 before = f->sequence_end;
+    const u32 advance = end - (u32)before;
+    /* What leaves a gap was overtaken, or is a blind attacker's. */
+    int believed = (__s32)advance <= 0 || advance <= length || is_plausible(f, p->key.protocol, end);
+    if (length && (__s32)advance > 0 && believed) {
+        f->last_data = now;
+        if (__sync_val_compare_and_swap(&f->sequence_end, before, before + advance) != before) {
+            const u64 again = f->sequence_end;
+            const u32 rest = end - (u32)again;
+            if ((__s32)rest > 0) __sync_val_compare_and_swap(&f->sequence_end, again, again + rest);
+        }
+    }
+    if (p->tcp_flags & tcp_ack && believed) {
+        if (f->acknowledged == 0 || after(p->acknowledgment, f->acknowledged)) f->acknowledged = p->acknowledgment;
+        f->window = (u32)p->window << (f->window_scale & 15);
+        if (f->flags & flow_peer_fin && !(f->flags & flow_peer_fin_acked) && !after(f->peer_fin_end, p->acknowledgment))
+            saw_fin_acknowledged(p, f);
+    }
+    if (p->tcp_flags & tcp_fin && believed && !(f->flags & flow_fin)) saw_fin(p, f, end);
+}
+
+/* ---- spliced L7 tunnels ---- */
+
+CHECKED_ONCE int forget(const struct flow_key* key, const struct flow* f) {
+    if (!key || !f) return 0;
+    struct flow_key answer;
+    key_of_answer(f, key->protocol, &answer);
+    bpf_map_delete_elem(&flows, &answer);
+    bpf_map_delete_elem(&nascent, &answer);
+    bpf_map_delete_elem(&flows, key);
+    bpf_map_delete_elem(&nascent, key);
+    return 0;
+}
+
+/* A SYN on a 4-tuple that has a living tunnel: the answer of RFC 5961 section 4. A client that has forgotten the old
+ * connection resets it, and its next SYN begins a new one; any other ignores this. */
+CHECKED_ONCE int challenge(struct __sk_buff* skb, const struct packet* p, const struct flow* f) {
+    if (!p || !f) return DROP;
+    count(counter_challenged);
+    struct segment reply = {.sequence = f->acknowledged, .acknowledgment = f->sequence_end, .flags = tcp_ack};
+    return reply_segment(skb, p, &reply);
+}
+
+/* Between relay and splice both carry the tunnel, and give every byte the same sequence number: what arrives twice
+ * does no harm, and nothing is missed. */
+CHECKED_ONCE int in_transit(struct __sk_buff* skb, struct packet* p, struct flow* f, const struct record* r) {
+    if (!p || !f || !r) return DROP;
+    const int from_client = f->flags & flow_from_client;
+    const u32 cut = from_client ? r->cut_client : r->cut_endpoint;
+    const u32 held = from_client ? r->sent_client : r->sent_endpoint;
+    const u32 length = sequence_length(p);
+    count(counter_transit);
+    if (length && !after(p->sequence + length, cut)) {
+        /* The relay has it already, and its socket must say so. */
+        return hold_acknowledgment(skb, p, held) ? DROP : PASS;
+    }
+    if (length == 0) {
+        /* For both: our socket may wait for it, and so may the other end. */
+        if (hold_acknowledgment(skb, p, held)) return DROP;
+        const u32 mark = skb->mark;
+        skb->mark = mark_of_clone;
+        bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
+        skb->mark = mark;
+    }
+    return forward(skb, p, f);
+}
+
+static __always_inline int known_l7(struct __sk_buff* skb, struct packet* p, struct flow* f) {
+    u8 state = f->state;
+    const u64 now = bpf_ktime_get_ns();
+    if (state == state_relay) {
+        const struct record* r = bpf_map_lookup_elem(&records, &f->id);
+        if (!r) return PASS;
+        state = r->state;
+        if (state == state_spliced) f->state = state_spliced;
+        if (state == state_relay) {
+            remember_tsval(p, f);
+            f->last_seen = now;
+            return PASS;
+        }
+        if (state == state_transit) {
+            if (p->tcp_flags & tcp_syn) return DROP;
+            account(skb, p, f, now);
+            return in_transit(skb, p, f, r);
+        }
+    }
+    if (p->tcp_flags & tcp_syn) {
+        if (p->tcp_flags & tcp_ack) return DROP;
+        if (f->flags & flow_closed) {
+            forget(&p->key, f);
+            return PASS;
+        }
+        return challenge(skb, p, f);
+    }
+    if (state == state_killed) return refuse_segment(skb, p);
+    if (p->tcp_flags & tcp_rst)
+        saw_reset(p, f);
+    else
+        account(skb, p, f, now);
+    return forward(skb, p, f);
+}
+
+/* ---- L4 tunnels ---- */
+
+/* A handshake is complete, or a UDP client has gone on after an answer: into the table that nothing is evicted from. */
+CHECKED_ONCE int establish(const struct packet* p, const struct flow* f) {
+    if (!p || !f) return 0;
+    struct flow_key answer;
+    key_of_answer(f, p->key.protocol, &answer);
+    struct flow* back = bpf_map_lookup_elem(&nascent, &answer);
+    if (!back || back->packets == 0) return 0;
+    struct record* r = bpf_map_lookup_elem(&nascent_records, &f->id);
+    struct scratch* s = scratch();
+    if (!r || !s) return 0;
+    s->there = *f;
+    s->back = *back;
+    s->record = *r;
+    s->record.started = bpf_ktime_get_ns(); /* CLOCK_MONOTONIC; the process turns it into a date */
+    u64* load = bpf_map_lookup_elem(&loads, &s->record.endpoint);
+    if (load) {
+        s->there.flags |= flow_counted;
+        s->back.flags |= flow_counted;
+    }
+    if (bpf_map_update_elem(&records, &f->id, &s->record, BPF_ANY)) goto full;
+    if (bpf_map_update_elem(&flows, &answer, &s->back, BPF_NOEXIST)) goto full_record;
+    if (bpf_map_update_elem(&flows, &p->key, &s->there, BPF_NOEXIST)) goto full_back;
+    if (load) __sync_fetch_and_add(load, 1);
+    const u64 id = s->there.id;
+    bpf_map_delete_elem(&nascent, &answer);
+    bpf_map_delete_elem(&nascent, &p->key);
+    bpf_map_delete_elem(&nascent_records, &id);
+    struct event* e = bpf_ringbuf_reserve(&events, sizeof *e, 0);
+    if (!e) return 0;
+    __builtin_memset(e, 0, sizeof *e);
+    e->id = id;
+    e->kind = event_opened;
+    e->key = p->key;
+    bpf_ringbuf_submit(e, 0);
+    return 0;
+full_back:
+    bpf_map_delete_elem(&flows, &answer);
+full_record:
+    bpf_map_delete_elem(&records, &s->there.id);
+full:
+    /* It goes on as nascent, and may be evicted. */
+    count(counter_table_full);
+    return 0;
+}
+
+/* 0: it is over, and the packet is nobody's. */
+static __always_inline int still_valid(const struct packet* p, const struct flow* f, u64 now) {
+    if (p->key.protocol == IPPROTO_UDP) return now - f->last_seen < (u64)f->idle_seconds * 1000000000;
+    return !(f->flags & flow_closed && (p->tcp_flags & (tcp_syn | tcp_ack)) == tcp_syn);
+}
+
+static __always_inline int known_l4(struct __sk_buff* skb, struct packet* p, struct flow* f, int is_nascent) {
+    if (f->state == state_killed && p->key.protocol == IPPROTO_TCP) return refuse_segment(skb, p);
+    const u64 now = bpf_ktime_get_ns();
+    if (p->key.protocol == IPPROTO_TCP && p->tcp_flags & tcp_rst)
+        saw_reset(p, f);
+    else
+        account(skb, p, f, now);
+    if (is_nascent && f->flags & flow_from_client && !(p->tcp_flags & (tcp_syn | tcp_rst))) {
+        /* The flow may go as soon as it is no longer the table's. */
+        struct scratch* s = scratch();
+        if (!s) return DROP;
+        establish(p, f);
+        struct flow* settled = bpf_map_lookup_elem(&flows, &p->key);
+        if (settled) f = settled;
+    }
+    return forward(skb, p, f);
+}
+
+CHECKED_ONCE int known(struct __sk_buff* skb, struct packet* p, struct flow* f, int is_nascent) {
+    if (!p || !f) return DROP;
+    return f->flags & flow_l4 ? known_l4(skb, p, f, is_nascent) : known_l7(skb, p, f);
+}
+
+static __always_inline int process(struct __sk_buff* skb, int from_node) {
+    if (skb->mark == mark_of_clone) {
+        skb->mark = 0;
+        return PASS;
+    }
+    struct packet p = {};
+    p.from_node = from_node;
+    const enum parsed what = parse(skb, &p);
+    if (what == parsed_icmp && !from_node) return icmp(skb, &p);
+    if (what != parsed_segment) return PASS;
+    int is_nascent = 0;
+    struct flow* f = bpf_map_lookup_elem(&flows, &p.key);
+    if (!f) {
+        f = bpf_map_lookup_elem(&nascent, &p.key);
+        is_nascent = 1;
+    }
+    if (f && f->flags & flow_l4 && !still_valid(&p, f, bpf_ktime_get_ns())) {
+        if (!(f->flags & flow_from_client)) return PASS;
+        forget(&p.key, f);
+        f = 0;
+    }
+    if (!f) {
+        const int verdict = serve(skb, &p);
+        if (verdict != opened_tunnel) return verdict;
+        f = bpf_map_lookup_elem(&nascent, &p.key);
+        is_nascent = 1;
+        if (!f) return DROP;
+    }
+    return known(skb, &p, f, is_nascent);
+}
+
+SEC("tc")
+int hawser_ingress(struct __sk_buff* skb) { return process(skb, 0); }
+
+/* What sockets of this node send: to services, and from endpoints that are on the node itself. */
+SEC("tc")
+int hawser_egress(struct __sk_buff* skb) {
+    if (skb->ingress_ifindex) return PASS; /* forwarded: it has been through the ingress program */
+    return process(skb, 1);
+}
+
+/* Run once by the loader, on an IPv6 packet: 0 if the kernel knows the flag. */
+SEC("tc")
+int probe_checksum_flag(struct __sk_buff* skb) {
+    const u64 ipv6 = 1 << 7; /* BPF_F_IPV6 */
+    return bpf_l4_csum_replace(skb, l4_offset_v6 + tcp_check_offset, 0, 0, BPF_F_PSEUDO_HDR | ipv6) ? 1 : 0;
+}
+
+char program_license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "splice/inventory.h"
+
+#include <bpf/libbpf.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+
+#include "splice/address.h"
+#include "splice/segment.h"
+
+namespace hawser::splice {
+
+namespace {
+
+// Both FINs are acknowledged, but the last acknowledgement may have been lost on its way: its sender repeats it.
+constexpr net::Duration quiet_time{10'000};
+constexpr std::uint64_t second_ns = 1'000'000'000;
+// A sweep may take this part of a core.
+constexpr int sweep_share = 20;
+
+std::uint64_t now_ns(clockid_t clock) {
+    timespec now{};
+    ::clock_gettime(clock, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * second_ns + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::uint64_t payload_of(const layout::flow& flow) {
+    const std::uint64_t fin = (flow.flags & layout::flow_fin) != 0 ? 1 : 0;
+    const std::uint64_t all = flow.sequence_end - flow.sequence_base;
+    return all > fin ? all - fin : 0;
+}
+
+std::uint64_t age(std::uint64_t now, std::uint64_t then) { return now > then ? now - then : 0; }
+
+bool is_l4(const layout::record& record) { return (record.flags & layout::record_l4) != 0; }
+
+}  // namespace
+
+std::size_t Inventory::KeyHash::operator()(const layout::flow_key& key) const {
+    return balance::stable_hash(std::span(reinterpret_cast<const std::uint8_t*>(&key), sizeof key), 0);
+}
+
+bool Inventory::KeyEqual::operator()(const layout::flow_key& a, const layout::flow_key& b) const {
+    return std::memcmp(&a, &b, sizeof a) == 0;
+}
+
+void Inventory::RingFree::operator()(::ring_buffer* ring) const { ring_buffer__free(ring); }
+
+Inventory::Inventory(net::Loop& loop, Program& program, Names& names, Callbacks callbacks, Limits limits)
+    : loop_(loop),
+      program_(program),
+      tables_(program.tables()),
+      names_(names),
+      callbacks_(std::move(callbacks)),
+      limits_(limits) {}
+
+Inventory::~Inventory() {
+    if (ring_fd_ >= 0) loop_.unwatch(ring_fd_, *this);
+}
+
+net::Result<void> Inventory::open() {
+    const auto on_sample = [](void* self, void* data, std::size_t size) {
+        layout::event event;
+        if (size < sizeof event) return 0;
+        std::memcpy(&event, data, sizeof event);
+        static_cast<Inventory*>(self)->on_event(event);
+        return 0;
+    };
+    ring_.reset(ring_buffer__new(tables_.events, on_sample, this, nullptr));
+    if (!ring_) return net::system_error("ring buffer", errno);
+    ring_fd_ = ring_buffer__epoll_fd(ring_.get());
+    if (auto watched = loop_.watch(ring_fd_, *this, EPOLLIN); !watched) return watched.error();
+    loop_.timers().set(*this, loop_.now());
+    return {};
+}
+
+void Inventory::on_events(std::uint32_t) { ring_buffer__consume(ring_.get()); }
+
+void Inventory::on_timer() {
+    const auto began = std::chrono::steady_clock::now();
+    sweep();
+    const auto took = std::chrono::duration_cast<net::Duration>(std::chrono::steady_clock::now() - began);
+    loop_.timers().set(*this, loop_.now() + std::max(limits_.sweep, took * sweep_share));
+}
+
+void Inventory::on_event(const layout::event& event) {
+    const auto record = tables_.records.find(event.id);
+    const auto client = tables_.flows.find(event.key);
+    if (!record || !client || client->id != event.id) return;
+    const auto pair = pair_of(event.key, *client);
+    if (!pair) return;
+    if (event.kind == layout::event_closed) return finish(*pair, event.id, *record, std::nullopt);
+    if (callbacks_.opened) callbacks_.opened(value_of(*pair, event.id, *record));
+}
+
+std::optional<Inventory::Pair> Inventory::pair_of(const layout::flow_key& client_key,
+                                                  const layout::flow& client) const {
+    Pair pair{client_key, key_of_answer(client, client_key.protocol), client, {}};
+    const auto endpoint = tables_.flows.find(pair.endpoint_key);
+    if (!endpoint || endpoint->id != client.id) return std::nullopt;
+    pair.endpoint = *endpoint;
+    return pair;
+}
+
+std::optional<Inventory::Pair> Inventory::pair_by_id(std::uint64_t id) const {
+    std::optional<Pair> found;
+    tables_.flows.each([&](const layout::flow_key& key, const layout::flow& flow) {
+        if (flow.id == id && (flow.flags & layout::flow_from_client) != 0 && !found) found = pair_of(key, flow);
+    });
+    return found;
+}
+
+tunnel::Tunnel Inventory::value_of(const Pair& pair, std::uint64_t id, const layout::record& record) const {
+    tunnel::Tunnel t;
+    t.id = id;
+    const bool udp = pair.client_key.protocol == IPPROTO_UDP;
+    t.kind = is_l4(record) ? (udp ? tunnel::Kind::udp : tunnel::Kind::tcp) : tunnel::Kind::upgrade;
+    t.protocol = is_l4(record) ? std::string(to_string(t.kind)) : names_.find(record.protocol);
+    t.route = names_.find(record.route);
+    t.service = names_.find(record.service);
+    t.endpoint_name = names_.find(record.endpoint);
+    // An L4 service knows its endpoints as "namespace/pod|address:port", which makes each of them another.
+    t.endpoint_name = t.endpoint_name.substr(0, t.endpoint_name.find('|'));
+    t.client = {from_table(record.client), record.client_port};
+    t.frontend = from_table(pair.client_key.destination, pair.client_key.destination_port);
+    t.endpoint = from_table(pair.client.destination, pair.client.destination_port);
+    t.idle_timeout = std::chrono::seconds(record.idle_seconds);
+    const std::uint64_t monotonic = now_ns(CLOCK_MONOTONIC), real = now_ns(CLOCK_REALTIME);
+    const std::uint64_t started =
+        is_l4(record) ? real - age(monotonic, record.started) : record.started;
+    t.started = std::chrono::system_clock::time_point(
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(started)));
+    t.duration = std::chrono::milliseconds(age(real, started) / 1'000'000);
+    t.idle = std::chrono::milliseconds(
+        age(monotonic, std::max(pair.client.last_data, pair.endpoint.last_data)) / 1'000'000);
+    t.from_client.bytes = record.bytes_in;
+    t.from_endpoint.bytes = record.bytes_out;
+    if ((record.flags & layout::record_closed) == 0) {
+        t.from_client.bytes += payload_of(pair.client);
+        t.from_endpoint.bytes += payload_of(pair.endpoint);
+    }
+    t.from_client.frames = record.frames_in;
+    t.from_endpoint.frames = record.frames_out;
+    t.splice = "spliced";
+    return t;
+}
+
+void Inventory::take_over(std::uint64_t id, tunnel::Splicer::OnClosed on_closed) {
+    const std::lock_guard guard(mutex_);
+    tails_[id] = std::move(on_closed);
+}
+
+std::vector<tunnel::Tunnel> Inventory::list(std::uint64_t after, std::size_t limit) const {
+    // The lowest ids first, their values only then: a million tunnels are two numbers each.
+    std::vector<std::pair<std::uint64_t, layout::flow_key>> lowest;
+    const auto by_id = [](const auto& a, const auto& b) { return a.first < b.first; };
+    tables_.flows.each([&](const layout::flow_key& key, const layout::flow& flow) {
+        constexpr std::uint32_t wanted = layout::flow_from_client;
+        if (flow.id <= after || (flow.flags & (wanted | layout::flow_closed)) != wanted) return;
+        if (flow.state == layout::state_killed) return;
+        if (lowest.size() < limit) {
+            lowest.emplace_back(flow.id, key);
+            std::push_heap(lowest.begin(), lowest.end(), by_id);
+        } else if (limit > 0 && flow.id < lowest.front().first) {
+            std::pop_heap(lowest.begin(), lowest.end(), by_id);
+            lowest.back() = {flow.id, key};
+            std::push_heap(lowest.begin(), lowest.end(), by_id);
+        }
+    });
+    std::sort(lowest.begin(), lowest.end(), by_id);
+    std::vector<tunnel::Tunnel> out;
+    out.reserve(lowest.size());
+    for (const auto& [id, key] : lowest) {
+        const auto client = tables_.flows.find(key);
+        const auto record = tables_.records.find(id);
+        if (!client || client->id != id || !record || record->state != layout::state_spliced) continue;
+        if (const auto pair = pair_of(key, *client)) out.push_back(value_of(*pair, id, *record));
+    }
+    return out;
+}
+
+std::optional<tunnel::Tunnel> Inventory::find(std::uint64_t id) const {
+    const auto record = tables_.records.find(id);
+    if (!record || record->state != layout::state_spliced) return std::nullopt;
+    const auto pair = pair_by_id(id);
+    if (!pair || (pair->client.flags & layout::flow_closed) != 0) return std::nullopt;
+    return value_of(*pair, id, *record);
+}
+
+bool Inventory::kill(std::uint64_t id) {
+    const auto record = tables_.records.find(id);
+    if (!record || record->state != layout::state_spliced) return false;
+    const auto pair = pair_by_id(id);
+    if (!pair || (pair->client.flags & layout::flow_closed) != 0) return false;
+    loop_.post([this, pair = *pair, id] { end(pair, id, tunnel::CloseReason::killed); });
+    return true;
+}
+
+std::uint64_t Inventory::highest_id() const {
+    std::uint64_t highest = 0;
+    tables_.records.each([&highest](std::uint64_t id, const layout::record&) {
+        if (id >> 52 == 0) highest = std::max(highest, id);
+    });
+    return highest;
+}
+
+Inventory::Counts Inventory::counts() const {
+    const std::lock_guard guard(mutex_);
+    return counts_;
+}
+
+// Ends a living tunnel: RST to both ends, and to whatever either still sends.
+void Inventory::end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reason) {
+    const auto record = tables_.records.find(id);
+    if (!record || finished_.contains(id)) return;
+    const bool tcp = pair.client_key.protocol == IPPROTO_TCP;
+    for (const bool client : {true, false}) {
+        layout::flow dead = client ? pair.client : pair.endpoint;
+        dead.state = layout::state_killed;
+        tables_.flows.replace(client ? pair.client_key : pair.endpoint_key, dead);
+    }
+    if (tcp) {
+        send_reset(pair.client_key, pair.client, pair.endpoint);
+        send_reset(pair.endpoint_key, pair.endpoint, pair.client);
+    }
+    finish(pair, id, *record, reason);
+}
+
+// The tunnel has ended: says so once, and lets its flows lie until nobody asks for them any more.
+void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record& record,
+                       std::optional<tunnel::CloseReason> reason) {
+    if (!finished_.insert(id).second) return;
+    ended_.push_back({loop_.now(), pair.client_key, pair.endpoint_key, id});
+    tunnel::Tunnel t = value_of(pair, id, record);
+    if (reason) {
+        t.reason = *reason;
+    } else {
+        t.reason = (record.flags & layout::record_reset) != 0 ? tunnel::CloseReason::reset
+                                                              : tunnel::CloseReason::finished;
+        if ((record.flags & layout::record_by_client) != 0)
+            t.closed_by = tunnel::Side::client;
+        else if ((record.flags & layout::record_by_endpoint) != 0)
+            t.closed_by = tunnel::Side::endpoint;
+    }
+    tunnel::Splicer::OnClosed tail;
+    {
+        const std::lock_guard guard(mutex_);
+        if (const auto at = tails_.find(id); at != tails_.end()) {
+            tail = std::move(at->second);
+            tails_.erase(at);
+        }
+    }
+    tables_.records.erase(id);
+    if (tail)
+        tail(t);
+    else if (callbacks_.closed)
+        callbacks_.closed(t);
+}
+
+void Inventory::bury() {
+    while (!ended_.empty() && loop_.now() - ended_.front().since >= quiet_time) {
+        const Ended& dead = ended_.front();
+        // Not if a new tunnel has the 4-tuple already.
+        for (const auto& key : {dead.client_key, dead.endpoint_key})
+            if (const auto flow = tables_.flows.find(key); flow && flow->id == dead.id) tables_.flows.erase(key);
+        finished_.erase(dead.id);
+        ended_.pop_front();
+    }
+}
+
+void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, std::uint64_t now) {
+    if ((flow.flags & layout::flow_from_client) == 0 || finished_.contains(flow.id)) return;
+    const auto record = tables_.records.find(flow.id);
+    const auto pair = pair_of(key, flow);
+    if (!record || !pair) {
+        // Half of a tunnel: a process or a client's new SYN took the rest. Not one that is being made right now.
+        if (age(now, std::max(flow.last_seen, flow.last_data)) < 5 * second_ns) return;
+        if (flow.state == layout::state_relay && !record && flow.last_seen == 0) return;
+        tables_.flows.erase(key);
+        tables_.flows.erase(key_of_answer(flow, key.protocol));
+        return;
+    }
+    if (record->state != layout::state_spliced) return;
+    if ((record->flags & layout::record_closed) != 0) return finish(*pair, flow.id, *record, std::nullopt);
+
+    const bool udp = key.protocol == IPPROTO_UDP;
+    ++(!is_l4(*record) ? counting_.l7 : udp ? counting_.l4_udp : counting_.l4_tcp);
+    if ((flow.flags & layout::flow_counted) != 0) ++loads_[record->endpoint];
+    bool has_tail = false;
+    {
+        const std::lock_guard guard(mutex_);
+        has_tail = tails_.contains(flow.id);
+    }
+    if (!has_tail) ++counting_.by_service[names_.find(record->service)];
+
+    const std::uint64_t last = std::max(flow.last_data, pair->endpoint.last_data);
+    const std::uint64_t idle_ns = std::uint64_t{flow.idle_seconds} * second_ns;
+    if (idle_ns != 0 && age(now, last) >= idle_ns) {
+        if (!udp) return end(*pair, flow.id, tunnel::CloseReason::idle);
+        finish(*pair, flow.id, *record, tunnel::CloseReason::idle);
+        tables_.flows.erase(pair->client_key);
+        tables_.flows.erase(pair->endpoint_key);
+        return;
+    }
+    if (udp || (flow.flags & (layout::flow_fin | layout::flow_peer_fin)) != 0) return;
+    probe_if_silent(pair->client_key, pair->client, *pair, *record, now);
+    if (!finished_.contains(flow.id)) probe_if_silent(pair->endpoint_key, pair->endpoint, *pair, *record, now);
+}
+
+void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow& flow, const Pair& pair,
+                                const layout::record&, std::uint64_t now) {
+    const auto after = static_cast<std::uint64_t>(limits_.probe_after.count()) * second_ns;
+    if (age(now, flow.last_seen) < after) {
+        if (!probed_.empty()) probed_.erase(key);
+        return;
+    }
+    Probed& state = probed_[key];
+    if (state.sent != 0 && state.last_seen != flow.last_seen) state = {};
+    if (loop_.now() < state.next) return;
+    if (state.sent >= limits_.probes) {
+        probed_.erase(key);
+        return end(pair, flow.id, tunnel::CloseReason::timed_out);
+    }
+    if (probes_left_ == 0) return;
+    --probes_left_;
+    state.last_seen = flow.last_seen;
+    state.next = loop_.now() + limits_.probe_interval;
+    ++state.sent;
+    const bool client = (flow.flags & layout::flow_from_client) != 0;
+    send_probe(key, flow, client ? pair.endpoint : pair.client);
+}
+
+void Inventory::sweep() {
+    bury();
+    const std::uint64_t now = now_ns(CLOCK_MONOTONIC);
+    counting_ = {};
+    loads_.clear();
+    probes_left_ = limits_.probes_per_second *
+                   static_cast<std::size_t>(std::max<std::int64_t>(1, limits_.sweep.count() / 1000));
+    tables_.flows.each(
+        [this, now](const layout::flow_key& key, const layout::flow& flow) { look_at(key, flow, now); });
+    // What the program's counting may have missed, such as tunnels that ended here.
+    tables_.loads.each([this](std::uint64_t endpoint, std::uint64_t load) {
+        const auto counted = loads_.find(endpoint);
+        const auto right = counted == loads_.end() ? 0 : static_cast<std::uint64_t>(counted->second);
+        if (load != right) tables_.loads.replace(endpoint, right);
+    });
+    // Records whose flows a new connection of the same client has replaced: their last word has not been said.
+    if (++sweeps_ % 10 == 0) {
+        std::unordered_map<std::uint64_t, layout::record> without;
+        tables_.records.each([&](std::uint64_t id, const layout::record& record) {
+            if (record.state == layout::state_spliced && !finished_.contains(id)) without.emplace(id, record);
+        });
+        tables_.flows.each([&](const layout::flow_key&, const layout::flow& flow) { without.erase(flow.id); });
+        std::erase_if(lonely_, [&](const auto& item) { return !without.contains(item.first); });
+        for (const auto& [id, record] : without) {
+            if (++lonely_[id] < 2) continue;
+            lonely_.erase(id);
+            finish({}, id, record, (record.flags & layout::record_closed) != 0
+                                       ? std::optional<tunnel::CloseReason>()
+                                       : tunnel::CloseReason::failed);
+        }
+    }
+    const std::lock_guard guard(mutex_);
+    counts_ = counting_;
+}
+
+void Inventory::drop_udp(const std::function<bool(std::uint64_t, std::uint64_t)>& is_gone) {
+    const auto drop = [&](const auto& flows, const auto& records, bool nascent) {
+        flows.each([&](const layout::flow_key& key, const layout::flow& flow) {
+            if (key.protocol != IPPROTO_UDP || (flow.flags & layout::flow_from_client) == 0) return;
+            const auto record = records.find(flow.id);
+            if (!record || !is_gone(record->service, record->endpoint)) return;
+            const auto pair = nascent ? std::nullopt : pair_of(key, flow);
+            if (pair) finish(*pair, flow.id, *record, tunnel::CloseReason::drained);
+            flows.erase(key_of_answer(flow, key.protocol));
+            flows.erase(key);
+        });
+    };
+    drop(tables_.flows, tables_.records, false);
+    drop(tables_.nascent, tables_.nascent_records, true);
+}
+
+}  // namespace hawser::splice

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "net/loop.h"
+#include "splice/names.h"
+#include "splice/program.h"
+#include "tunnel/splicer.h"
+
+struct ring_buffer;  // libbpf
+
+namespace hawser::splice {
+
+// All tunnels that the kernel carries, those of earlier processes too: told of, counted, looked after, ended. Runs on
+// the loop's thread; list(), find(), kill() and take_over() may be called on any.
+class Inventory : private net::EventHandler, private net::Timer {
+  public:
+    struct Callbacks {
+        // A tunnel that no relay of this process handed over (L4, or of an earlier process) has opened (L4 only) or
+        // ended. Called on the loop's thread.
+        std::function<void(const tunnel::Tunnel&)> opened, closed;
+    };
+    struct Limits {
+        std::chrono::seconds probe_after{60}, probe_interval{15};
+        int probes = 4;                    // without an answer: dead
+        std::size_t probes_per_second = 5000;  // of all tunnels; with more the probes come later
+        std::chrono::milliseconds sweep{1000};  // at least; longer when a sweep takes long
+    };
+    Inventory(net::Loop& loop, Program& program, Names& names, Callbacks callbacks, Limits limits);
+    ~Inventory() override;
+    Inventory(const Inventory&) = delete;
+    Inventory& operator=(const Inventory&) = delete;
+
+    net::Result<void> open();  // listens to the program; the first sweep follows at once
+
+    void take_over(std::uint64_t id, tunnel::Splicer::OnClosed on_closed);
+    // Those with an id above `after`, at most `limit` of them and the lowest; by id.
+    [[nodiscard]] std::vector<tunnel::Tunnel> list(std::uint64_t after, std::size_t limit) const;
+    [[nodiscard]] std::optional<tunnel::Tunnel> find(std::uint64_t id) const;
+    bool kill(std::uint64_t id);
+    // The highest id in use below the program's own.
+    [[nodiscard]] std::uint64_t highest_id() const;
+
+    // Of the last sweep.
+    struct Counts {
+        std::size_t l7 = 0, l4_tcp = 0, l4_udp = 0;
+        std::map<std::string, std::size_t> by_service;  // adopted and L4 ones: those that no worker counts
+    };
+    [[nodiscard]] Counts counts() const;
+
+    // UDP flows to endpoints that their service no longer has go at once (H-09). `endpoints`: keys of those there are,
+    // by service key.
+    void drop_udp(const std::function<bool(std::uint64_t service, std::uint64_t endpoint)>& is_gone);
+
+    void sweep();  // now; for tests
+
+  private:
+    struct Pair {
+        layout::flow_key client_key{}, endpoint_key{};
+        layout::flow client{}, endpoint{};
+    };
+    struct Ended {
+        net::TimePoint since;
+        layout::flow_key client_key, endpoint_key;
+        std::uint64_t id;
+    };
+    struct Probed {
+        int sent = 0;
+        std::uint64_t last_seen = 0;  // of the flow, when the first was sent
+        net::TimePoint next;
+    };
+    struct KeyHash {
+        std::size_t operator()(const layout::flow_key& key) const;
+    };
+    struct KeyEqual {
+        bool operator()(const layout::flow_key& a, const layout::flow_key& b) const;
+    };
+    struct RingFree {
+        void operator()(::ring_buffer* ring) const;
+    };
+
+    void on_events(std::uint32_t) override;
+    void on_timer() override;
+    void on_event(const layout::event& event);
+    void look_at(const layout::flow_key& key, const layout::flow& flow, std::uint64_t now_ns);
+    void probe_if_silent(const layout::flow_key& key, const layout::flow& flow, const Pair& pair,
+                         const layout::record& record, std::uint64_t now_ns);
+    [[nodiscard]] std::optional<Pair> pair_of(const layout::flow_key& client_key, const layout::flow& client) const;
+    [[nodiscard]] std::optional<Pair> pair_by_id(std::uint64_t id) const;
+    [[nodiscard]] tunnel::Tunnel value_of(const Pair& pair, std::uint64_t id, const layout::record& record) const;
+    void end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reason);
+    void finish(const Pair& pair, std::uint64_t id, const layout::record& record,
+                std::optional<tunnel::CloseReason> reason);
+    void bury();  // flows whose quiet time is over
+
+    net::Loop& loop_;
+    Program& program_;
+    const Tables& tables_;
+    Names& names_;
+    Callbacks callbacks_;
+    Limits limits_;
+    std::unique_ptr<::ring_buffer, RingFree> ring_;
+    int ring_fd_ = -1;
+    std::deque<Ended> ended_;
+    std::unordered_set<std::uint64_t> finished_;  // ids in ended_
+    std::unordered_map<layout::flow_key, Probed, KeyHash, KeyEqual> probed_;
+    std::size_t probes_left_ = 0;
+    std::uint64_t sweeps_ = 0;
+    Counts counting_;
+    std::unordered_map<std::uint64_t, std::int64_t> loads_;
+    std::unordered_map<std::uint64_t, unsigned> lonely_;  // records without flows, and for how many sweeps
+    mutable std::mutex mutex_;  // of what follows
+    std::unordered_map<std::uint64_t, tunnel::Splicer::OnClosed> tails_;
+    Counts counts_;
+};
+
+}  // namespace hawser::splice

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "splice/names.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "splice/address.h"
+
+namespace hawser::splice {
+
+std::uint64_t Names::put(std::string_view name) {
+    const std::uint64_t key = name_key(name);
+    if (key == 0) return 0;
+    const std::lock_guard guard(mutex_);
+    if (!known_.insert(key).second) return key;
+    layout::name value{};
+    std::memcpy(value.text, name.data(), std::min<std::size_t>(name.size(), layout::name_size - 1));
+    if (tables_.names.put(key, value) != 0) known_.erase(key);
+    return key;
+}
+
+std::string Names::find(std::uint64_t key) const {
+    if (key == 0) return "";
+    const auto value = tables_.names.find(key);
+    return value ? std::string(value->text, ::strnlen(value->text, layout::name_size)) : "?";
+}
+
+void Names::keep(const std::unordered_set<std::uint64_t>& needed) {
+    std::vector<std::uint64_t> gone;
+    tables_.names.each([&](std::uint64_t key, const layout::name&) {
+        if (!needed.contains(key)) gone.push_back(key);
+    });
+    const std::lock_guard guard(mutex_);
+    for (const std::uint64_t key : gone) {
+        known_.erase(key);
+        tables_.names.erase(key);
+    }
+}
+
+}  // namespace hawser::splice

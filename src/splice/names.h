@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+#include "splice/program.h"
+
+namespace hawser::splice {
+
+// The texts behind the keys that records and flows hold: routes, services, endpoints, protocols. In a pinned table, so
+// that another process reads them. Any thread. What is longer than name_size - 1 bytes is cut there.
+class Names {
+  public:
+    explicit Names(const Tables& tables) : tables_(tables) {}
+
+    std::uint64_t put(std::string_view name);  // its key; "" has none, 0
+    [[nodiscard]] std::string find(std::uint64_t key) const;
+    // Forgets the names whose key `needed` does not want.
+    void keep(const std::unordered_set<std::uint64_t>& needed);
+
+  private:
+    const Tables& tables_;
+    std::mutex mutex_;
+    std::unordered_set<std::uint64_t> known_;  // stand in the table
+};
+
+}  // namespace hawser::splice

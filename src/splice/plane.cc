@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "splice/plane.h"
+
+#include <future>
+
+#include "splice/address.h"
+
+namespace hawser::splice {
+
+const char* to_string(layout::counter counter) {
+    switch (counter) {
+        case layout::counter_forwarded:
+            return "forwarded";
+        case layout::counter_transit:
+            return "transit";
+        case layout::counter_rejected:
+            return "rejected";
+        case layout::counter_dropped_ttl:
+            return "dropped_ttl";
+        case layout::counter_dropped_route:
+            return "dropped_route";
+        case layout::counter_dropped_odd:
+            return "dropped_odd";
+        case layout::counter_dropped_policy:
+            return "dropped_policy";
+        case layout::counter_dropped_no_port:
+            return "dropped_no_port";
+        case layout::counter_too_big:
+            return "too_big";
+        case layout::counter_icmp:
+            return "icmp";
+        case layout::counter_challenged:
+            return "challenged";
+        case layout::counter_table_full:
+            return "table_full";
+        case layout::counters:
+            break;
+    }
+    return "?";
+}
+
+namespace {
+std::uint16_t middle(const Plane::Options& options) {
+    return static_cast<std::uint16_t>(options.port_low + (options.port_high - options.port_low) / 2);
+}
+}  // namespace
+
+net::Result<std::unique_ptr<Plane>> Plane::open(const Options& options, Callbacks callbacks) {
+    auto program = Program::load(options.program);
+    if (!program) return program.error();
+    std::unique_ptr<Plane> plane(new Plane(options, std::move(callbacks), std::move(*program)));
+    layout::settings settings{};
+    settings.port_low = options.port_low;
+    settings.port_high = middle(options);
+    plane->program_->tables().settings.put(0, settings);
+    if (auto opened = plane->interfaces_.open(); !opened) return opened.error();
+    if (auto opened = plane->inventory_.open(); !opened) return opened.error();
+    plane->thread_ = std::thread([raw = plane.get()] { raw->loop_.run(); });
+    return plane;
+}
+
+Plane::Plane(const Options& options, Callbacks callbacks, std::unique_ptr<Program> program)
+    : callbacks_(std::move(callbacks)),
+      program_(std::move(program)),
+      names_(program_->tables()),
+      interfaces_(loop_, *program_, callbacks_.warning),
+      inventory_(loop_, *program_, names_, callbacks_.tunnels, options.limits),
+      services_(program_->tables(), names_, options.services),
+      ports_(program_->tables(), static_cast<std::uint16_t>(middle(options) + 1), options.port_high) {}
+
+Plane::~Plane() { stop(); }
+
+void Plane::stop() {
+    if (!thread_.joinable()) return;
+    loop_.stop();
+    thread_.join();
+}
+
+template <class Work>
+auto Plane::ask(Work work) {
+    std::promise<decltype(work())> promise;
+    auto answer = promise.get_future();
+    loop_.post([&promise, &work] { promise.set_value(work()); });
+    return answer.get();
+}
+
+namespace {
+
+// Counts what becomes of a hand-off.
+class Counted final : public tunnel::HandOff {
+  public:
+    Counted(std::unique_ptr<KernelHandOff> inner, std::atomic<std::uint64_t>& handed_off,
+            std::atomic<std::uint64_t>& refused)
+        : inner_(std::move(inner)), handed_off_(handed_off), refused_(refused) {}
+    Step advance(bool quiet, const tunnel::Tunnel& moved) override {
+        const Step step = inner_->advance(quiet, moved);
+        if (step == Step::spliced) handed_off_.fetch_add(1, std::memory_order_relaxed);
+        if (step == Step::refused) refused_.fetch_add(1, std::memory_order_relaxed);
+        return step;
+    }
+    [[nodiscard]] const char* why_not() const override { return inner_->why_not(); }
+    [[nodiscard]] bool can_turn_back() const override { return inner_->can_turn_back(); }
+    void reset() override { inner_->reset(); }
+
+  private:
+    std::unique_ptr<KernelHandOff> inner_;
+    std::atomic<std::uint64_t>& handed_off_;
+    std::atomic<std::uint64_t>& refused_;
+};
+
+}  // namespace
+
+std::unique_ptr<tunnel::HandOff> Plane::begin(const tunnel::Tunnel& tunnel, int client, int endpoint,
+                                              const char*& why_not) {
+    auto made = KernelHandOff::begin({program_->tables(), interfaces_, names_, smallest_mss_}, tunnel, client, endpoint,
+                                     why_not);
+    if (made) return std::make_unique<Counted>(std::move(made), handed_off_, refused_);
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return nullptr;
+}
+
+net::Result<net::Fd> Plane::connect(const net::SocketAddress& to, int client) {
+    const auto facts = facts_of(client);
+    return ports_.connect(to, facts ? static_cast<int>(facts->send_mss) : 0);
+}
+
+void Plane::take_over(std::uint64_t id, OnClosed on_closed) { inventory_.take_over(id, std::move(on_closed)); }
+
+catalog::Diagnostics Plane::apply(std::shared_ptr<const catalog::Snapshot> snapshot) {
+    const auto result = ask([&] {
+        auto applied = services_.apply(snapshot);
+        interfaces_.serve_node(services_.frontends() != 0);
+        if (applied.udp_changed)
+            inventory_.drop_udp([this](std::uint64_t service, std::uint64_t endpoint) {
+                return services_.is_gone(service, endpoint);
+            });
+        return applied;
+    });
+    program_micros_ = static_cast<std::uint64_t>(result.took.count());
+    written_ += result.written;
+    ++programmed_;
+    return result.diagnostics;
+}
+
+Plane::Stats Plane::stats() const {
+    Stats out;
+    out.tunnels = inventory_.counts();
+    out.handed_off = handed_off_;
+    out.refused = refused_;
+    for (unsigned i = 0; i < layout::counters; ++i)
+        out.counts[i] = program_->count(static_cast<layout::counter>(i));
+    out.program_seconds = static_cast<double>(program_micros_.load()) / 1e6;
+    out.programmed = programmed_;
+    out.written = written_;
+    return out;
+}
+
+}  // namespace hawser::splice

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "net/address.h"
+#include "net/error.h"
+#include "net/fd.h"
+#include "splice/program.h"
+
+namespace hawser::splice {
+
+// Source ports of upstream connections that may be spliced: once the socket is closed the kernel no longer knows that
+// the 4-tuple is taken, so it is chosen here, from a range that the kernel's own ephemeral ports do not touch, and looked
+// up in the flow table. Any thread.
+class Ports {
+  public:
+    Ports(const Tables& tables, std::uint16_t low, std::uint16_t high)
+        : tables_(tables), low_(low), count_(high - low + 1U) {}
+
+    // Starts a non-blocking connect from a free port. `mss`: the largest segment that the endpoint may be told, 0 = the
+    // path's. The error's code is EADDRNOTAVAIL when no port is free.
+    net::Result<net::Fd> connect(const net::SocketAddress& to, int mss);
+
+  private:
+    const Tables& tables_;
+    std::uint16_t low_;
+    std::uint32_t count_;
+    std::atomic<std::uint32_t> next_{0};
+};
+
+}  // namespace hawser::splice

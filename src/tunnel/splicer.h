@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "tunnel/tunnel.h"
+
+namespace hawser::tunnel {
+
+// One live tunnel on its way from the relay into the kernel. Used on the relay's thread; does not own the sockets.
+// Destroyed before it is `spliced`, it leaves the tunnel to the relay, as if nothing had been tried: allowed only while
+// can_turn_back().
+class HandOff {
+  public:
+    virtual ~HandOff() = default;
+    enum class Step : unsigned char {
+        wait,     // not now: ask again, soon or after the next byte
+        transit,  // relay and kernel both carry it: go on relaying, ask again soon
+        spliced,  // the kernel carries it; the sockets were closed in silence, their descriptors are to be closed
+        refused,  // it stays in the relay: why_not()
+    };
+    // `quiet`: the relay owes nobody a byte and has read everything that it knew of. `moved`: what it has moved.
+    virtual Step advance(bool quiet, const Tunnel& moved) = 0;
+    [[nodiscard]] virtual const char* why_not() const = 0;  // a word, static
+    [[nodiscard]] virtual bool can_turn_back() const = 0;   // false in transit
+    // In transit: ends the tunnel with RST to both ends.
+    virtual void reset() = 0;
+};
+
+// Takes tunnels over from relays. Any thread.
+class Splicer {
+  public:
+    virtual ~Splicer() = default;
+    using OnClosed = std::function<void(const Tunnel&)>;
+
+    // Null: this tunnel cannot be spliced, and `why_not` says so in a word (static).
+    virtual std::unique_ptr<HandOff> begin(const Tunnel& tunnel, int client, int endpoint, const char*& why_not) = 0;
+    // A tunnel that was handed off. on_closed is called once, on a thread of the splicer, when it has ended.
+    virtual void take_over(std::uint64_t id, OnClosed on_closed) = 0;
+};
+
+}  // namespace hawser::tunnel
