@@ -147,6 +147,9 @@ std::unique_ptr<splice::Plane> open_splice(const RunCommand& command, const std:
     options.port_high = command.splice_port_high;
     options.services.pod_ranges = command.configuration.pod_cidrs;
     options.services.service_ranges = command.configuration.service_cidrs;
+    const auto& limits = command.limits;
+    options.services.cluster_ips_only = limits.max_connections != 0 || limits.max_connections_per_client != 0 ||
+                                        limits.max_handshakes_per_second != 0;
     splice::Plane::Callbacks callbacks;
     callbacks.warning = [log](const std::string& line) { log->warning(line); };
     callbacks.tunnels.opened = [log](const tunnel::Tunnel& t) {

@@ -111,7 +111,6 @@ net::Result<std::map<std::uint32_t, Interfaces::Interface>> Interfaces::read() {
     std::map<std::uint32_t, Interface> out;
     for (auto* object = nl_cache_get_first(links.get()); object != nullptr; object = nl_cache_get_next(object)) {
         auto* link = reinterpret_cast<rtnl_link*>(object);
-        if (rtnl_link_get_family(link) != AF_UNSPEC) continue;
         // An Ethernet header is what the program rewrites.
         if (rtnl_link_get_arptype(link) != ARPHRD_ETHER || (rtnl_link_get_flags(link) & IFF_UP) == 0) continue;
         Interface& made = out[static_cast<std::uint32_t>(rtnl_link_get_ifindex(link))];

@@ -41,7 +41,9 @@ bool is_bpffs(const std::string& path) {
 net::Result<void> make_directory(const std::string& path) {
     std::error_code failed;
     const fs::path parent = fs::path(path).parent_path();
-    if (!is_bpffs(parent) && !is_bpffs(path)) {
+    fs::path existing = path;
+    while (!fs::exists(existing, failed) && existing.has_relative_path()) existing = existing.parent_path();
+    if (!is_bpffs(existing)) {
         // /sys/fs/bpf is there on every kernel with bpffs, but nobody may have mounted it.
         fs::create_directories(parent, failed);
         if (::mount("bpf", parent.c_str(), "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)

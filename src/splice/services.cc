@@ -202,8 +202,13 @@ layout::frontend Services::value_of(const Frontend& frontend) {
     return value;
 }
 
+bool Services::is_ours(const Frontend& frontend) const {
+    if (frontend.protocol == catalog::Protocol::sctp || !frontend.group) return false;
+    return !options_.cluster_ips_only || frontend.kind == FrontendKind::cluster_ip;
+}
+
 void Services::add(const Frontend& frontend) {
-    if (frontend.protocol == catalog::Protocol::sctp || !frontend.group) return;
+    if (!is_ours(frontend)) return;
     use(frontend.group);
     use(frontend.cluster_group);
     bool node_may_enter = false;
@@ -222,7 +227,7 @@ void Services::add(const Frontend& frontend) {
 }
 
 void Services::remove(const Frontend& frontend) {
-    if (frontend.protocol == catalog::Protocol::sctp || !frontend.group) return;
+    if (!is_ours(frontend)) return;
     for (const net::Cidr& range : frontend.source_ranges) tables_.source_ranges.erase(range_of(frontend, range));
     if (!frontend.source_ranges.empty())
         tables_.source_ranges.erase(range_of(frontend, *net::Cidr::parse(frontend.address.ip.text())));
@@ -244,6 +249,7 @@ void Services::change(const Frontend& before, const Frontend& now) {
     } else {
         add(now);
     }
+    if (!is_ours(before)) return;
     leave(before.group);
     leave(before.cluster_group);
 }

@@ -23,6 +23,7 @@ class Services {
   public:
     struct Options {
         std::vector<net::Cidr> pod_ranges, service_ranges;
+        bool cluster_ips_only = false;  // the gateway serves the others, because it counts clients
     };
     Services(const Tables& tables, Names& names, Options options);
 
@@ -51,6 +52,7 @@ class Services {
     };
     using Group = std::shared_ptr<const catalog::EndpointGroup>;
 
+    [[nodiscard]] bool is_ours(const catalog::Frontend& frontend) const;
     void add(const catalog::Frontend& frontend);
     void remove(const catalog::Frontend& frontend);
     void change(const catalog::Frontend& before, const catalog::Frontend& now);

@@ -243,7 +243,7 @@ def test_a_slow_reader_gets_every_byte(lab, gateway):
 
 
 def test_term_sends_close_1001_to_tunnels_and_ends(lab, gateway):
-    hawser = gateway(options=["--drain-timeout", "3", "--drain-spread", "0.2"])
+    hawser = gateway(options=["--splice", "off", "--drain-timeout", "3", "--drain-spread", "0.2"])
     clients = [visits.upgrade(lab, WEB, "/silent") for _ in range(5)]
     hawser.process.terminate()
     for client in clients:
