@@ -237,14 +237,14 @@ std::vector<Row> tunnels(const json::array& items, const TableOptions& options) 
         return human_bytes(static_cast<std::uint64_t>(number(item, {side, "bytes"})));
     };
     std::vector<Row> rows{
-        {"ID", "PROTOCOL", "CLIENT", "SERVICE", "ENDPOINT", "AGE", "IDLE", "BYTES-IN", "BYTES-OUT"}};
+        {"ID", "PROTOCOL", "CLIENT", "SERVICE", "ENDPOINT", "AGE", "IDLE", "BYTES-IN", "BYTES-OUT", "SPLICE"}};
     if (options.wide)
         rows.front().insert(rows.front().end(), {"FRAMES-IN", "FRAMES-OUT", "FRONTEND", "POD", "ROUTE"});
     for (const auto& item : items) {
         rows.push_back({text(item, {"id"}), text(item, {"protocol"}), text(item, {"client"}),
                         text(item, {"service"}), text(item, {"endpoint"}), seconds(item, "ageSeconds"),
                         seconds(item, "idleSeconds"), bytes(item, "fromClient"),
-                        bytes(item, "fromEndpoint")});
+                        bytes(item, "fromEndpoint"), text(item, {"splice"}, none)});
         if (options.wide)
             rows.back().insert(
                 rows.back().end(),

@@ -11,6 +11,7 @@ namespace hawser::catalog {
 namespace {
 
 constexpr std::string_view annotation_prefix = "nginx.ingress.kubernetes.io/";
+constexpr std::string_view splice_annotation = "hawser.io/splice";
 
 using http::Proxy;
 using http::Settings;
@@ -125,6 +126,14 @@ class AnnotationReader {
         settings_ = make_settings(templates_);
         out_.proxy = make_proxy(templates_);
         for (const auto& [key, value] : ingress_.object.metadata.annotations) {
+            if (key == splice_annotation) {
+                if (value != "auto" && value != "off")
+                    diagnostics_.warning(ingress_.position,
+                                         "Ingress " + ingress_.object.metadata.key() + ": " + key +
+                                             ": is \"auto\" or \"off\", not \"" + value + "\"; auto is used");
+                out_.proxy.splice = value != "off";
+                continue;
+            }
             if (!key.starts_with(annotation_prefix)) continue;
             name_ = key.substr(annotation_prefix.size());
             if (!read_one(value) && !has_no_effect(value)) warn("is not supported; it has no effect");

@@ -192,6 +192,16 @@ constexpr Handler flag = set_flag<OfProxy<Member>>;
 template <auto Member>
 constexpr Handler time = set_milliseconds<OfProxy<Member>>;
 
+// hawser's own: nginx refuses a file with it.
+void read_splice(Reading& reading, const Directive& d, const Scope& scope) {
+    const auto parse = [](const std::string& word) -> std::optional<bool> {
+        if (word == "auto") return true;
+        if (word == "off") return false;
+        return std::nullopt;
+    };
+    set_slot<OfProxy<&P::splice>>(reading, d, scope, parse, "is \"auto\" or \"off\"");
+}
+
 constexpr Command commands[] = {
     {"proxy_pass", where::location | where::location_if | where::limit_except, takes::one, read_proxy_pass},
     {"proxy_http_version", where::anything, takes::one, read_http_version},
@@ -214,6 +224,7 @@ constexpr Command commands[] = {
     {"proxy_buffer_size", where::anything, takes::one, set_size<OfProxy<&P::buffer_size>>},
     {"proxy_buffers", where::anything, takes::two, read_buffers},
     {"proxy_busy_buffers_size", where::anything, takes::one, read_busy_buffers},
+    {"hawser_splice", where::anything, takes::one, read_splice},
 };
 
 }  // namespace

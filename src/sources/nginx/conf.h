@@ -39,7 +39,7 @@ struct ProxyConf {
     std::optional<milliseconds> connect_timeout, read_timeout, send_timeout, next_upstream_timeout;
     std::optional<std::uint32_t> next_upstream;
     std::optional<std::uint64_t> next_upstream_tries;
-    std::optional<bool> buffering, request_buffering, pass_request_headers, pass_request_body;
+    std::optional<bool> buffering, request_buffering, pass_request_headers, pass_request_body, splice;
     std::optional<catalog::http::Template> method;
     std::optional<std::uint64_t> buffer_size;
     struct Buffers {

@@ -37,6 +37,7 @@ void inherit(ProxyConf& mine, const ProxyConf& parent) {
     take(mine.request_buffering, parent.request_buffering);
     take(mine.pass_request_headers, parent.pass_request_headers);
     take(mine.pass_request_body, parent.pass_request_body);
+    take(mine.splice, parent.splice);
     take(mine.method, parent.method);
     take(mine.buffer_size, parent.buffer_size);
     take(mine.buffers, parent.buffers);

@@ -170,6 +170,7 @@ std::optional<http::Proxy> make_proxy(Reading& reading, Upstreams& upstreams, co
     out.request_buffering = conf.request_buffering.value_or(true);
     out.pass_request_headers = conf.pass_request_headers.value_or(true);
     out.pass_request_body = conf.pass_request_body.value_or(true);
+    out.splice = conf.splice.value_or(true);
     out.method = conf.method;
     out.buffer_size = clamp32(conf.buffer_size.value_or(out.buffer_size));
     // nginx would cut an idle tunnel after its 60 s default; hawser does so only when told to.
