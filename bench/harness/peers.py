@@ -85,6 +85,7 @@ class Peer:
     name = ""
     title = ""
     bulk_only = False  # a second configuration of a peer, for the bulk measures alone
+    needs_namespaces = False
 
     def __init__(self, topology, pod, directory, threads):
         self._topology = topology
@@ -208,8 +209,11 @@ class HaproxyBulk(Haproxy):
 
 
 class Hawser(Peer):
+    """The relay: user space carries the tunnels."""
+
     name = "hawser"
-    title = "Hawser"
+    title = "Hawser, relay"
+    splice = "off"
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -224,10 +228,35 @@ class Hawser(Peer):
     def _configure(self):
         path = self._write("site.conf", SITE.format(pod=self._pod, listen=self.target, more=""))
         # As quiet as the peers, which log nothing.
-        return [str(self._program), "run", "--nginx", path, "--admin", "off", "--log-level", "warning"]
+        return [str(self._program), "run", "--nginx", path, "--admin", self.admin, "--log-level", "warning",
+                "--splice", self.splice, *self.more_options()]
+
+    admin = "off"
+
+    def more_options(self):
+        return []
 
 
-ALL = {peer.name: peer for peer in (Nginx, Haproxy, Hawser, NginxBulk, HaproxyBulk)}
+class HawserSplice(Hawser):
+    """The kernel carries the tunnels, once they are some milliseconds old."""
+
+    name = "hawser-splice"
+    title = "Hawser, splice"
+    splice = "auto"
+    needs_namespaces = True
+    admin = "127.0.0.1:7070"
+
+    def more_options(self):
+        return ["--splice-dir", str(self._topology.bpffs / "hawser"), "--splice-tunnels", "2097152"]
+
+    def stop(self):
+        super().stop()
+        # What outlives the process would carry on beside the next one.
+        self._topology.run("node", [str(self._program), "splice", "remove", "--splice-dir",
+                                    str(self._topology.bpffs / "hawser")])
+
+
+ALL = {peer.name: peer for peer in (Nginx, Haproxy, Hawser, HawserSplice, NginxBulk, HaproxyBulk)}
 
 
 def _version(command, pattern):

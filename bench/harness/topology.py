@@ -6,7 +6,9 @@ import os
 import resource
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 _PREFIX = "hawser-bench-"
 _PR_SET_PDEATHSIG = 1
@@ -55,6 +57,9 @@ class Topology:
         self._running.append(process)
         return process
 
+    def run(self, place, command):
+        return subprocess.run(self.command(place, command), capture_output=True, text=True)
+
     def stop(self, process, patience=5):
         if process.poll() is None:
             process.terminate()
@@ -88,6 +93,7 @@ class Namespaces(Topology):
 
     def __init__(self):
         super().__init__()
+        self.bpffs = None
         self._names = {place: f"{_PREFIX}{os.getpid()}-{place}" for place in ("client", "node", "pod")}
 
     def command(self, place, command):
@@ -103,6 +109,9 @@ class Namespaces(Topology):
         return self
 
     def _build(self):
+        # Where hawser pins its tables; `ip netns exec` gives every program a /sys of its own.
+        self.bpffs = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        subprocess.run(["mount", "-t", "bpf", "bpf", self.bpffs], check=True)
         for name in self._names.values():
             _ip("netns", "add", name)
             _ip("-n", name, "link", "set", "lo", "up")
@@ -139,6 +148,9 @@ class Namespaces(Topology):
         super().__exit__(*exception)
         for name in self._names.values():
             _remove(name)
+        if self.bpffs:
+            subprocess.run(["umount", self.bpffs], check=False)
+            self.bpffs.rmdir()
 
 
 def _remove(name):
