@@ -44,6 +44,7 @@ class Cluster:
         self.nginx.write_text((site.SITE / "nginx-websocket.conf").read_text())
         self.apps = dict(SITE_APPS)
         self.running = []
+        self.options = []  # of every hawser of the test
         self._numbers = itertools.count(1)
 
     def use_site(self):
@@ -62,7 +63,7 @@ class Cluster:
 
     def start(self, node="a", nginx=True, options=(), manifests=True, **more):
         hawser = site.Hawser(
-            self.lab, node, [self.manifests] if manifests else [], [self.nginx] if nginx else [], options,
+            self.lab, node, [self.manifests] if manifests else [], [self.nginx] if nginx else [], [*self.options, *options],
             log=f"{self.directory.name}-{node}-{next(self._numbers)}.log", **more,
         )
         self.running.append(hawser)
@@ -82,6 +83,14 @@ def cluster(lab, pods, tmp_path):
     pods.forget()
     yield made
     made.stop()
+
+
+@pytest.fixture(params=["kernel", "gateway"])
+def plane(request, cluster):
+    """The same services by the eBPF program and, where it cannot run, by the gateway in user space."""
+    if request.param == "gateway":
+        cluster.options += ["--splice", "off"]
+    return request.param
 
 
 @pytest.fixture

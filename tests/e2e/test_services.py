@@ -11,6 +11,7 @@ import site_programs as site
 import visits
 from visits import EXTERNAL, NODE_A, NODE_B
 
+pytestmark = pytest.mark.usefixtures("plane")
 IM, TESTIM = {"a1", "b1"}, {"a2", "a3", "b2", "b3"}
 MANY = [f"192.168.0.{n}" for n in range(20, 60)]
 

@@ -5,6 +5,7 @@
     a 192.168.0.100       b .101               nodes; .150 is an address of node a, or a route to it
     a1 a2 ... 10.244.1.2 ...                   pods of node a, on 10.244.1.0/24
     b1 b2 ... 10.244.2.2 ...                   pods of node b, on 10.244.2.0/24
+Every host has an IPv6 address too: fd00:192::a of a.b.c.d, pods fd00:10:244:1::2 and so on.
 """
 
 import contextlib
@@ -57,6 +58,11 @@ class Lab:
     def hosts(self):
         return ["lan", *NODES, *CLIENTS, *self.pods]
 
+    def address6(self, host):
+        """192.168.0.10 is fd00:192::10, 10.244.1.2 is fd00:10:244:1::2."""
+        parts = self.address(host).split(".")
+        return f"fd00:192::{parts[3]}" if parts[0] == "192" else f"fd00:10:244:{parts[2]}::{parts[3]}"
+
     def namespace(self, host):
         return f"hl-{self.name}-{host}"
 
@@ -107,16 +113,21 @@ class Lab:
             self._ip(host, "link set lo up")
         self._bridge("lan", "br0")
         for host in [*NODES, *CLIENTS]:
-            self._plug(host, "eth0", "lan", f"p-{host}", "br0", f"{self.address(host)}/24")
+            self._plug(host, "eth0", "lan", f"p-{host}", "br0", f"{self.address(host)}/24", f"{self.address6(host)}/64")
         for node, (address, net) in NODES.items():
             self._sysctl(node, "net.ipv4.ip_forward=1")
+            self._sysctl(node, "net.ipv6.conf.all.forwarding=1")
             self._bridge(node, "cbr0", f"{net}.1/24")
+            net6 = f"fd00:10:244:{net.split('.')[2]}::"
+            self._ip(node, f"addr add {net6}1/64 dev cbr0 nodad")
             for other, (next_hop, other_net) in NODES.items():
                 if other != node:
                     self._ip(node, f"route add {other_net}.0/24 via {next_hop}")
+                    self._ip(node, f"route add fd00:10:244:{other_net.split('.')[2]}::/64 via {self.address6(other)}")
         for pod, (address, node) in self.pods.items():
-            self._plug(pod, "eth0", node, f"p-{pod}", "cbr0", f"{address}/24")
+            self._plug(pod, "eth0", node, f"p-{pod}", "cbr0", f"{address}/24", f"{self.address6(pod)}/64")
             self._ip(pod, f"route add default via {NODES[node][1]}.1")
+            self._ip(pod, f"route add default via {self.address6(pod).rpartition('::')[0]}::1")
         if self.external == "address":
             self._ip("a", f"addr add {EXTERNAL_IP}/32 dev eth0")
         elif self.external == "route":
@@ -162,10 +173,11 @@ class Lab:
             self._ip(host, f"addr add {address} dev {name}")
         self._ip(host, f"link set {name} up")
 
-    def _plug(self, host, name, switch, port, bridge, address):
+    def _plug(self, host, name, switch, port, bridge, address, address6):
         self._ip(switch, f"link add {port} type veth peer name {name} netns {self.namespace(host)}")
         self._ip(switch, f"link set {port} master {bridge} up")
         self._ip(host, f"addr add {address} dev {name}")
+        self._ip(host, f"addr add {address6} dev {name} nodad")
         self._ip(host, f"link set {name} up")
 
     def _ip(self, host, words):
@@ -241,7 +253,7 @@ class Lab:
         return self.inside(host, lambda: socket.socket(family, kind))
 
     def connect(self, host, address, timeout=5.0, source=None):
-        made = self.socket(host)
+        made = self.socket(host, family=socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         made.settimeout(timeout)
         try:
             if source:
@@ -254,7 +266,9 @@ class Lab:
         return made
 
     def listen(self, host, port, backlog=1024, address="0.0.0.0"):
-        made = self.socket(host)
+        made = self.socket(host, family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+        if ":" in address:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((address, port))
         made.listen(backlog)
