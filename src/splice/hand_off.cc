@@ -72,8 +72,11 @@ const char* KernelHandOff::check() const {
     if (context_.interfaces.is_ours(client_.peer.ip) || context_.interfaces.is_ours(endpoint_.peer.ip)) return "local";
     // A segment without timestamps, where they were agreed upon, may be dropped (RFC 7323 section 3.2).
     if (c.timestamps != e.timestamps) return "timestamps on one side";
-    // Each end sends segments as large as we told it.
-    if (c.advertised_mss > e.send_mss || e.advertised_mss > c.send_mss) return "mss";
+    // Each end sends segments as large as we told it. A client whose own MSS is small has made us tell the endpoint, and
+    // we know no more of the endpoint's than that (TCP_MAXSEG cuts both): such a client sends small segments itself, and
+    // the program refuses others (largest_segment).
+    if (e.advertised_mss > c.send_mss) return "mss";
+    if (c.advertised_mss > e.send_mss && c.send_mss > e.send_mss) return "mss";
     if (const char* why = context_.interfaces.why_not(client_.local.ip, client_.peer.ip)) return why;
     return context_.interfaces.why_not(endpoint_.local.ip, endpoint_.peer.ip);
 }
@@ -89,7 +92,8 @@ const char* KernelHandOff::prepare(const tunnel::Tunnel& tunnel) {
     }
     if (const char* why = check()) {
         const std::uint32_t mss = endpoint_.facts.send_mss;
-        if (client_.facts.advertised_mss > mss && mss < context_.smallest_mss.load(std::memory_order_relaxed))
+        // What a client's own MSS has not cut is the path's.
+        if (client_.facts.advertised_mss > mss && client_.facts.send_mss > mss && mss < context_.smallest_mss.load(std::memory_order_relaxed))
             context_.smallest_mss.store(mss, std::memory_order_relaxed);
         return why;
     }
@@ -248,6 +252,7 @@ layout::flow KernelHandOff::flow_of(const End& from, const End& to, const layout
     const int outstanding = unacknowledged(from.fd);
     flow.acknowledged = from.cut.send_next - static_cast<std::uint32_t>(outstanding > 0 ? outstanding : 0);
     flow.window = 65535U << flow.window_scale;
+    flow.largest_segment = to.facts.send_mss;
     flow.last_seen = flow.last_data = monotonic_ns();
     return flow;
 }
@@ -263,12 +268,18 @@ tunnel::HandOff::Step KernelHandOff::try_to_finish() {
         if (!numbers || !flow || !reached(flow->acknowledged, numbers->send_next)) return Step::transit;
     }
     const auto record = context_.tables.records.find(id_);
-    if (!record) return Step::transit;
+    if (!record) {
+        why_not_ = "table lost it";
+        return Step::refused;
+    }
     settle(client_, endpoint_);
     settle(endpoint_, client_);
     layout::record flipped = *record;
     flipped.state = layout::state_spliced;
-    if (context_.tables.records.replace(id_, flipped) != 0) return Step::transit;
+    if (context_.tables.records.replace(id_, flipped) != 0) {
+        why_not_ = "table lost it";
+        return Step::refused;
+    }
     phase_ = Phase::spliced;
     close_silently(client_.fd);
     close_silently(endpoint_.fd);

@@ -89,7 +89,8 @@ void Inventory::on_timer() {
 void Inventory::on_event(const layout::event& event) {
     const auto record = tables_.records.find(event.id);
     const auto client = tables_.flows.find(event.key);
-    if (!record || !client || client->id != event.id) return;
+    // One that ends in transit is the relay's until its sockets are closed; the next sweep finds it then.
+    if (!record || record->state != layout::state_spliced || !client || client->id != event.id) return;
     const auto pair = pair_of(event.key, *client);
     if (!pair) return;
     if (event.kind == layout::event_closed) return finish(*pair, event.id, *record, std::nullopt);
@@ -151,6 +152,11 @@ tunnel::Tunnel Inventory::value_of(const Pair& pair, std::uint64_t id, const lay
 void Inventory::take_over(std::uint64_t id, tunnel::Splicer::OnClosed on_closed) {
     const std::lock_guard guard(mutex_);
     tails_[id] = std::move(on_closed);
+}
+
+void Inventory::give_back(std::uint64_t id) {
+    const std::lock_guard guard(mutex_);
+    tails_.erase(id);
 }
 
 std::vector<tunnel::Tunnel> Inventory::list(std::uint64_t after, std::size_t limit) const {
@@ -238,11 +244,14 @@ void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record&
     if (reason) {
         t.reason = *reason;
     } else {
-        t.reason = (record.flags & layout::record_reset) != 0 ? tunnel::CloseReason::reset
-                                                              : tunnel::CloseReason::finished;
-        if ((record.flags & layout::record_by_client) != 0)
+        // The record of a tunnel that ended while the hand-off wrote it may not say so: then the flows do.
+        const bool reset_by_client = (pair.client.flags & layout::flow_reset) != 0;
+        const bool reset_by_endpoint = (pair.endpoint.flags & layout::flow_reset) != 0;
+        const bool reset = (record.flags & layout::record_reset) != 0 || reset_by_client || reset_by_endpoint;
+        t.reason = reset ? tunnel::CloseReason::reset : tunnel::CloseReason::finished;
+        if ((record.flags & layout::record_by_client) != 0 || reset_by_client)
             t.closed_by = tunnel::Side::client;
-        else if ((record.flags & layout::record_by_endpoint) != 0)
+        else if ((record.flags & layout::record_by_endpoint) != 0 || reset_by_endpoint)
             t.closed_by = tunnel::Side::endpoint;
     }
     tunnel::Splicer::OnClosed tail;
@@ -284,7 +293,9 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
         return;
     }
     if (record->state != layout::state_spliced) return;
-    if ((record->flags & layout::record_closed) != 0) return finish(*pair, flow.id, *record, std::nullopt);
+    constexpr std::uint32_t over = layout::flow_closed;
+    if ((record->flags & layout::record_closed) != 0 || (flow.flags & over) != 0)
+        return finish(*pair, flow.id, *record, std::nullopt);
 
     const bool udp = key.protocol == IPPROTO_UDP;
     ++(!is_l4(*record) ? counting_.l7 : udp ? counting_.l4_udp : counting_.l4_tcp);

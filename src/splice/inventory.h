@@ -46,6 +46,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     net::Result<void> open();  // listens to the program; the first sweep follows at once
 
     void take_over(std::uint64_t id, tunnel::Splicer::OnClosed on_closed);
+    void give_back(std::uint64_t id);
     // Those with an id above `after`, at most `limit` of them and the lowest; by id.
     [[nodiscard]] std::vector<tunnel::Tunnel> list(std::uint64_t after, std::size_t limit) const;
     [[nodiscard]] std::optional<tunnel::Tunnel> find(std::uint64_t id) const;

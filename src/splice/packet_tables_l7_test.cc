@@ -557,6 +557,18 @@ TEST_P(L7Packets, IcmpErrorsOfOthersPass) {
     EXPECT_EQ(outcome.bytes, error);
 }
 
+TEST_P(L7Packets, LargerThanTheReceiverTakesAreAnsweredWithWhatItTakes) {
+    tunnel_.up.largest_segment = 1'000;
+    tunnel_.put(node_->tables());
+    Packet p = tunnel_.from_client();
+    p.payload = Bytes(988, 'x');  // and 12 bytes of options
+    EXPECT_EQ(parsed(up(p)).destination, tunnel_.endpoint);
+    p.payload = Bytes(989, 'x');
+    const Packet error = parsed(up(p));
+    EXPECT_EQ(error.destination.ip, tunnel_.client.ip);
+    EXPECT_EQ(detail::get32(error.payload, 4), GetParam() ? 1'040U : 1'060U);
+}
+
 TEST_P(L7Packets, TooLargeForTheWayOnAreAnsweredWithItsMtu) {
     tunnel_.put(node_->tables());
     ASSERT_EQ(std::system("ip link set pod0 mtu 1300"), 0);

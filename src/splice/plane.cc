@@ -126,6 +126,8 @@ net::Result<net::Fd> Plane::connect(const net::SocketAddress& to, int client) {
 
 void Plane::take_over(std::uint64_t id, OnClosed on_closed) { inventory_.take_over(id, std::move(on_closed)); }
 
+void Plane::give_back(std::uint64_t id) { inventory_.give_back(id); }
+
 catalog::Diagnostics Plane::apply(std::shared_ptr<const catalog::Snapshot> snapshot) {
     const auto result = ask([&] {
         auto applied = services_.apply(snapshot);

@@ -137,12 +137,13 @@ void Relay::advance_hand_off() {
                        now + std::min(longest_poll, net::Duration{1 + static_cast<int>(departure_->tries++) / 8}));
             return;
         case HandOff::Step::transit:
-            tunnel_.splice = "transit";
+            if (!is_transit) enter_transit();
             timers.set(*departure_, now + transit_poll);
             return;
         case HandOff::Step::spliced:
             return leave_to_the_kernel();
         case HandOff::Step::refused:
+            if (is_transit) return end(CloseReason::failed, true);
             tunnel_.splice = departure_->hand_off->why_not();
             departure_.reset();
             if (std::string_view(tunnel_.splice) != "busy") return;
@@ -152,20 +153,25 @@ void Relay::advance_hand_off() {
     }
 }
 
-// The sockets are dead by now; the rest of the tunnel's life is told by the splicer.
-void Relay::leave_to_the_kernel() {
-    ended_ = true;
-    cancel();
+// From now on the kernel may be the one that sees the end.
+void Relay::enter_transit() {
+    tunnel_.splice = "transit";
     Registry& registry = registry_;
-    registry.splicer_->take_over(tunnel_.id, [&registry, closed = std::move(on_closed_)](const Tunnel& tunnel) {
+    registry.splicer_->take_over(tunnel_.id, [&registry, closed = on_closed_](const Tunnel& tunnel) {
         registry.loop().post([&registry, closed, tunnel] {
             registry.count_end(tunnel);
             if (closed) closed(tunnel);
         });
     });
+}
+
+// The sockets are dead by now; the rest of the tunnel's life is told by the splicer.
+void Relay::leave_to_the_kernel() {
+    ended_ = true;
+    cancel();
     client_->close();
     endpoint_->close();
-    registry.remove(*this);
+    registry_.remove(*this);
 }
 
 Relay::Progress Relay::move(Direction& d, net::Socket& from, net::Socket& to, Side from_side) {
@@ -326,7 +332,10 @@ void Relay::end(CloseReason reason, bool with_reset) {
     if (ended_) return;
     ended_ = true;
     cancel();
-    if (in_transit()) departure_->hand_off->reset();
+    if (in_transit()) {
+        departure_->hand_off->reset();
+        registry_.splicer_->give_back(tunnel_.id);
+    }
     departure_.reset();
     const bool ours =
         reason == CloseReason::idle || reason == CloseReason::killed || reason == CloseReason::drained;

@@ -80,6 +80,7 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
     void failed(Side side, int error);
     void depart();
     void advance_hand_off();
+    void enter_transit();
     void leave_to_the_kernel();
     [[nodiscard]] bool in_transit() const {
         return departure_ && departure_->hand_off && !departure_->hand_off->can_turn_back();

@@ -36,8 +36,10 @@ class Splicer {
 
     // Null: this tunnel cannot be spliced, and `why_not` says so in a word (static).
     virtual std::unique_ptr<HandOff> begin(const Tunnel& tunnel, int client, int endpoint, const char*& why_not) = 0;
-    // A tunnel that was handed off. on_closed is called once, on a thread of the splicer, when it has ended.
+    // A tunnel that is in transit: on_closed is called once, on a thread of the splicer, when it has ended after that.
     virtual void take_over(std::uint64_t id, OnClosed on_closed) = 0;
+    // It ended in transit: on_closed is not called.
+    virtual void give_back(std::uint64_t id) = 0;
 };
 
 }  // namespace hawser::tunnel

@@ -10,9 +10,11 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import l4
 import network
 import pods as played
 import site_programs as site
+import speakers
 
 SITE_APPS = {"a1": "im", "b1": "im", "a2": "testim", "a3": "testim", "b2": "testim", "b3": "testim"}
 
@@ -97,3 +99,26 @@ def plane(request, cluster):
 def site_cluster(cluster):
     cluster.use_site()
     return cluster
+
+
+@pytest.fixture(scope="session")
+def speaking(lab):
+    """Servers of the L4 tests in all pods and on both nodes, and routes to the addresses of Services by node a."""
+    v4, v6 = {host: "0.0.0.0" for host in [*lab.pods, "a", "b"]}, {host: "::" for host in [*lab.pods, "a", "b"]}
+    made = [speakers.Speakers(lab, hosts, l4.PORT) for hosts in (v4, v6)]
+    made += [speakers.Speakers(lab, hosts, l4.OTHER_PORT, "{}-other") for hosts in (v4, v6)]
+    for client in network.CLIENTS:
+        lab.route_services(client, "a")
+    # What a node's process sends to a Service must leave by some route for the program to see it.
+    for default in (lab.address("b"), lab.address6("b")):
+        lab.route("a", f"replace default via {default}")
+    yield
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def stage(lab, speaking, cluster, plane):
+    made = l4.Stage(lab, cluster, plane)
+    yield made
+    made.leave()

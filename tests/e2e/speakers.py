@@ -8,10 +8,10 @@ import threading
 
 
 class Speakers:
-    """`hosts`: name -> address to listen at."""
+    """`hosts`: name -> address to listen at. `title`: what it says of its name."""
 
-    def __init__(self, lab, hosts, port):
-        self.lab, self.port = lab, port
+    def __init__(self, lab, hosts, port, title="{}"):
+        self.lab, self.port, self.title = lab, port, title
         self.selector = selectors.DefaultSelector()
         self.sockets = []
         self.stopping = False
@@ -36,13 +36,14 @@ class Speakers:
                     self._serve(key.fileobj, *key.data)
 
     def _serve(self, sock, kind, name):
+        said = self.title.format(name)
         if kind == "listen":
             made, peer = sock.accept()
-            made.sendall(f"{name} {peer[0]}\n".encode())
+            made.sendall(f"{said} {peer[0]}\n".encode())
             threading.Thread(target=echo, args=(made,), daemon=True).start()
         else:
             data, peer = sock.recvfrom(65536)
-            sock.sendto(f"{name} {peer[0]} ".encode() + data, peer)
+            sock.sendto(f"{said} {peer[0]} ".encode() + data, peer)
 
     def stop(self):
         self.stopping = True
@@ -85,13 +86,15 @@ def talk(made, data):
         assert heard == part
 
 
-def ask_udp(lab, host, address, timeout=2.0, made=None):
+def ask_udp(lab, host, address, timeout=2.0, made=None, source=None):
     own = made or lab.socket(host, socket.SOCK_DGRAM, socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
     own.settimeout(timeout)
-    if not made:
-        own.connect(address)
-    own.send(b"q")
     try:
+        if source:
+            own.bind((source, 0))
+        if not made:
+            own.connect(address)
+        own.send(b"q")
         return tuple(own.recv(1000).decode().split())
     finally:
         if not made:

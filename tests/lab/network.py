@@ -25,6 +25,7 @@ STATE = pathlib.Path("/run/hawser-lab")
 NODES = {"a": ("192.168.0.100", "10.244.1"), "b": ("192.168.0.101", "10.244.2")}
 CLIENTS = {"client": "192.168.0.10", "client2": "192.168.0.11"}
 EXTERNAL_IP = "192.168.0.150"
+SERVICES_4, SERVICES_6 = ["10.96.0.0/12", "203.0.113.0/24"], ["fd00:96::/64", "2001:db8:250::/64"]
 
 
 class NotPossible(RuntimeError):
@@ -139,6 +140,17 @@ class Lab:
     def route_external(self, client, node):
         """With external='route': through which node a client reaches the external IP from now on."""
         self._ip(client, f"route replace {EXTERNAL_IP}/32 via {NODES[node][0]}")
+
+    def route(self, host, words):
+        """ip route WORDS in a host."""
+        self._ip(host, f"route {words}")
+
+    def route_services(self, host, node):
+        """Through which node a host reaches ClusterIPs and the external addresses that no machine has."""
+        for prefix in SERVICES_4:
+            self.route(host, f"replace {prefix} via {self.address(node)}")
+        for prefix in SERVICES_6:
+            self.route(host, f"replace {prefix} via {self.address6(node)}")
 
     def add_addresses(self, client, addresses):
         for address in addresses:

@@ -99,6 +99,8 @@ class Hawser:
         while piece := connection.recv(65536):
             answer += piece
         connection.close()
+        if b"\r\n\r\n" not in answer:
+            raise ConnectionError(f"the admin server said only {answer!r}")
         head, body = answer.split(b"\r\n\r\n", 1)
         status = int(head.split()[1])
         return status, json.loads(body) if b"application/json" in head else body.decode()

@@ -80,7 +80,7 @@ struct flow {
     u64 packets;
     u64 bytes; /* TCP: of IP packets; UDP: of payload */
     u32 local_interface;
-    u32 spare2;
+    u32 largest_segment; /* payload and options that the receiver takes; 0 = any */
 };
 
 /* ---- tunnel records: what a flow does not say ---- */

@@ -40,6 +40,11 @@ static __always_inline u32 ip_size(const struct __sk_buff* skb, const struct pac
     return skb->len - ETH_HLEN;
 }
 
+/* Payload and options of the largest segment that this will be on the wire. */
+static __always_inline u32 segment_size(const struct __sk_buff* skb, const struct packet* p) {
+    return p->header - sizeof(struct tcphdr) + (skb->gso_size ? skb->gso_size : p->payload);
+}
+
 /* The flow's client is a process of this node: the packet enters the stack by the interface that it expects. */
 CHECKED_ONCE int deliver(struct __sk_buff* skb, const struct packet* p, const struct flow* f) {
     if (!p || !f) return DROP;
@@ -58,6 +63,11 @@ CHECKED_ONCE int forward(struct __sk_buff* skb, struct packet* p, const struct f
     if (p->from_node && same_address(&p->key.destination, &f->destination)) {
         /* An endpoint on this node answers: the stack has routed it already. */
         return rewrite_packet(skb, p, f, 0) ? DROP : PASS;
+    }
+    if (f->largest_segment && segment_size(skb, p) > f->largest_segment) {
+        count(counter_too_big);
+        return refuse_size(skb, p, f->largest_segment + sizeof(struct tcphdr) +
+                                       (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)));
     }
     struct bpf_fib_lookup fib = {};
     ask_for_route(&fib, skb, p, &f->source, &f->destination);
