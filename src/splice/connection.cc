@@ -23,6 +23,14 @@ bool get(int fd, int option, std::uint32_t& value) {
     return ::getsockopt(fd, IPPROTO_TCP, option, &value, &size) == 0;
 }
 
+// The kernel takes SO_REUSEADDR away when repair mode ends. A connection without it that is still closing would keep the
+// next process from its port.
+void leave_repair_mode(int fd, int how) {
+    set(fd, TCP_REPAIR, how);
+    const int yes = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+}
+
 int ask(int fd, unsigned long request) {
     int value = 0;
     return ::ioctl(fd, request, &value) == 0 ? value : -1;
@@ -55,13 +63,13 @@ std::optional<ConnectionNumbers> numbers_of(int fd) {
                       set(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) && get(fd, TCP_QUEUE_SEQ, out.receive_next) &&
                       get(fd, TCP_TIMESTAMP, out.timestamp);
     set(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
-    set(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+    leave_repair_mode(fd, TCP_REPAIR_OFF_NO_WP);
     if (!read) return std::nullopt;
     return out;
 }
 
 void probe(int fd) {
-    if (set(fd, TCP_REPAIR, TCP_REPAIR_ON)) set(fd, TCP_REPAIR, TCP_REPAIR_OFF);
+    if (set(fd, TCP_REPAIR, TCP_REPAIR_ON)) leave_repair_mode(fd, TCP_REPAIR_OFF);
 }
 
 void close_silently(int fd) {

@@ -214,7 +214,10 @@ static __always_inline int known_l7(struct __sk_buff* skb, struct packet* p, str
         }
         if (state == state_transit) {
             if (p->tcp_flags & tcp_syn) return DROP;
-            account(skb, p, f, now);
+            if (p->tcp_flags & tcp_rst)
+                saw_reset(p, f);
+            else
+                account(skb, p, f, now);
             return in_transit(skb, p, f, r);
         }
     }
