@@ -564,5 +564,20 @@ TEST_P(L4Packets, ToAnEndpointOnTheNodeKeepTheirAddressAndAreAnsweredByTheEgress
     EXPECT_EQ(back.packet.source, to);
 }
 
+TEST_P(L4Packets, OfAProcessOfTheNodeToAnEndpointOnTheNodeComeInAsTheAddressThatWasAsked) {
+    apply({frontend(FrontendKind::cluster_ip, cluster_ip(), 80, group({node()}))});
+    const net::SocketAddress from{node(), 40'000}, to{cluster_ip(), 80};
+    const Seen there = run(segment(from, to), "client0", Hook::egress);
+    ASSERT_EQ(there.verdict, redirected);
+    EXPECT_EQ(there.packet.source.ip, cluster_ip());
+    EXPECT_EQ(there.packet.destination, (net::SocketAddress{node(), 9080}));
+    const auto own = Node::mac("client0");
+    EXPECT_TRUE(std::equal(own.begin(), own.end(), there.packet.macs.begin()));
+    const Seen back = run(segment(there.packet.destination, there.packet.source, syn | ack), "client0", Hook::egress);
+    ASSERT_EQ(back.verdict, redirected);
+    EXPECT_EQ(back.packet.source, to);
+    EXPECT_EQ(back.packet.destination, from);
+}
+
 }  // namespace
 }  // namespace hawser::splice::testing

@@ -287,6 +287,32 @@ std::uint64_t Program::count(layout::counter which) const {
     return sum;
 }
 
+namespace {
+bool empty_table(const std::string& path) {
+    const net::Fd map(bpf_obj_get(path.c_str()));
+    bpf_map_info info{};
+    std::uint32_t size = sizeof info;
+    if (!map.valid() || bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0) return false;
+    std::vector<std::uint8_t> key(info.key_size);
+    bool had = false;
+    while (bpf_map_get_next_key(map.get(), nullptr, key.data()) == 0 && bpf_map_delete_elem(map.get(), key.data()) == 0)
+        had = true;
+    return had;
+}
+}  // namespace
+
+net::Result<bool> Program::stop_serving(const std::string& directory) {
+    std::error_code failed;
+    bool had = false;
+    for (const auto& version : fs::directory_iterator(directory, failed)) {
+        auto locked = lock(version.path());
+        if (!locked) return locked.error();
+        for (const char* table : {"/frontends", "/cluster_addresses", "/service_ranges"})
+            had = empty_table(version.path().string() + table) || had;
+    }
+    return had;
+}
+
 net::Result<bool> Program::remove(const std::string& directory) {
     std::error_code failed;
     if (!fs::exists(directory, failed)) return false;

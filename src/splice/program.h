@@ -67,6 +67,10 @@ class Program {
     // Descriptors of the programs, for BPF_PROG_TEST_RUN.
     [[nodiscard]] int program(Hook hook) const;
 
+    // What an earlier process left under `directory` picks no endpoints any more; tunnels that there are go on. False:
+    // nothing was left, or nothing of this kind. Fails while a process has the directory.
+    static net::Result<bool> stop_serving(const std::string& directory);
+
     // Takes programs, links and tables away: every spliced tunnel under `directory` ends here without a word to its
     // ends. False: there was nothing. Fails while a process has the directory.
     static net::Result<bool> remove(const std::string& directory);

@@ -271,8 +271,15 @@ static __noinline int open_tunnel(struct __sk_buff* skb, struct packet* p, const
     const int kept = front->flags & frontend_cluster_ip ? from_pod : front->flags & frontend_local;
     /* An endpoint of this very node answers by the egress program; its own address must not come in from outside. */
     const int endpoint_is_node = bpf_map_lookup_elem(&node_addresses, &e->address) != 0;
-    const int keep = (kept && !p->from_node && !hairpin) || endpoint_is_node;
-    if (!keep) {
+    const int both_are_node = p->from_node && endpoint_is_node;
+    const int keep = (kept && !p->from_node && !hairpin) || (endpoint_is_node && !both_are_node);
+    if (both_are_node) {
+        /* A source that is the node's own would not be let in: it comes as the address that was asked for, which is
+         * not on this node, and the answer to which leaves by the interface where the program sees it. */
+        s->there.source = p->key.destination;
+        s->there.flags |= flow_to_local;
+        s->there.local_interface = skb->ifindex;
+    } else if (!keep) {
         struct bpf_fib_lookup fib = {};
         ask_for_route(&fib, skb, p, &p->key.source, &e->address);
         const long found = bpf_fib_lookup(skb, &fib, sizeof fib, 0);
@@ -289,7 +296,7 @@ static __noinline int open_tunnel(struct __sk_buff* skb, struct packet* p, const
         }
         s->there.source = *ours;
     }
-    if (p->from_node && !endpoint_is_node) {
+    if (p->from_node) {
         s->back.flags |= flow_to_local;
         s->back.local_interface = skb->ifindex;
     }

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "splice/inventory.h"
+
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <sys/socket.h>
+
+#include "splice/testing_packets.h"
+
+namespace hawser::splice::testing {
+namespace {
+
+std::uint64_t monotonic_ns() {
+    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
+// What the node sends to its client, seen at the other end of the cable.
+class Cable {
+  public:
+    explicit Cable(const char* interface)
+        : fd_(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(ETH_P_ALL))) {
+        sockaddr_ll address{};
+        address.sll_family = AF_PACKET;
+        address.sll_protocol = htons(ETH_P_ALL);
+        address.sll_ifindex = static_cast<int>(if_nametoindex(interface));
+        EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    }
+    // TCP segments that have come so far.
+    std::vector<Packet> take() {
+        std::vector<Packet> out;
+        Bytes buffer(2048);
+        for (ssize_t size = 0; (size = ::recv(fd_.get(), buffer.data(), buffer.size(), 0)) > 0;) {
+            Bytes frame(buffer.begin(), buffer.begin() + size);
+            std::string wrong;
+            if (frame.size() < 54 || detail::get16(frame, 12) != 0x0800 || frame[23] != IPPROTO_TCP) continue;
+            out.push_back(packet_of(frame, wrong));
+            EXPECT_EQ(wrong, "");
+        }
+        return out;
+    }
+
+  private:
+    net::Fd fd_;
+};
+
+class InventoryTest : public PacketTest {
+  protected:
+    void SetUp() override {
+        PacketTest::SetUp();
+        if (node_ == nullptr) return;
+        names_ = std::make_unique<Names>(node_->tables());
+        make({});
+    }
+    void make(Inventory::Limits limits) {
+        inventory_ = std::make_unique<Inventory>(
+            loop_, node_->program(), *names_,
+            Inventory::Callbacks{{}, [this](const tunnel::Tunnel& t) { closed_.push_back(t); }}, limits);
+    }
+    // A spliced tunnel whose ends were last heard of so long ago.
+    void add(std::uint64_t id, std::chrono::seconds silent = {}, std::uint32_t idle_seconds = 3600) {
+        const auto port = static_cast<std::uint16_t>(10'000 + id);
+        const net::SocketAddress client{*net::IpAddress::parse("10.1.0.2"), port},
+            frontend{*net::IpAddress::parse("10.1.0.1"), 80};
+        const net::SocketAddress upstream{*net::IpAddress::parse("10.2.0.1"), port},
+            endpoint{*net::IpAddress::parse("10.2.0.3"), 9080};
+        const std::uint64_t seen =
+            monotonic_ns() - static_cast<std::uint64_t>(silent.count()) * 1'000'000'000;
+        const auto flow = [&](const auto& from, const auto& to, std::uint32_t flags) {
+            layout::flow f{};
+            f.source = to_table(from.ip);
+            f.source_port = htons(from.port);
+            f.destination = to_table(to.ip);
+            f.destination_port = htons(to.port);
+            f.state = layout::state_spliced;
+            f.flags = flags;
+            f.id = id;
+            f.idle_seconds = idle_seconds;
+            f.sequence_end = (1ULL << 32) + 5'100;
+            f.sequence_base = (1ULL << 32) + 5'000;
+            f.acknowledged = 9'000;
+            f.last_seen = f.last_data = seen;
+            return f;
+        };
+        node_->tables().flows.put(make_key(client, frontend, IPPROTO_TCP),
+                                  flow(upstream, endpoint, layout::flow_from_client));
+        node_->tables().flows.put(make_key(endpoint, upstream, IPPROTO_TCP), flow(frontend, client, 0));
+        layout::record record{};
+        record.state = layout::state_spliced;
+        record.route = names_->put("/chat");
+        record.service = names_->put("default/chat");
+        record.endpoint = names_->put("default/pod-1");
+        record.protocol = names_->put("websocket");
+        record.client = to_table(client.ip);
+        record.client_port = client.port;
+        record.idle_seconds = idle_seconds;
+        record.bytes_in = 11;
+        record.bytes_out = 22;
+        node_->tables().records.put(id, record);
+    }
+    net::Loop loop_;
+    std::unique_ptr<Names> names_;
+    std::unique_ptr<Inventory> inventory_;
+    std::vector<tunnel::Tunnel> closed_;
+};
+
+TEST_F(InventoryTest, ListsTunnelsByIdInPagesWithEverythingThatIsKnown) {
+    for (std::uint64_t id = 1; id <= 20; ++id) add(id);
+    EXPECT_EQ(inventory_->highest_id(), 20U);
+    const auto page = inventory_->list(5, 3);
+    ASSERT_EQ(page.size(), 3U);
+    EXPECT_EQ(page[0].id, 6U);
+    EXPECT_EQ(page[2].id, 8U);
+    const tunnel::Tunnel& t = page[0];
+    EXPECT_EQ(t.route, "/chat");
+    EXPECT_EQ(t.service, "default/chat");
+    EXPECT_EQ(t.endpoint_name, "default/pod-1");
+    EXPECT_EQ(t.protocol, "websocket");
+    EXPECT_EQ(t.client.text(), "10.1.0.2:10006");
+    EXPECT_EQ(t.frontend.text(), "10.1.0.1:80");
+    EXPECT_EQ(t.endpoint.text(), "10.2.0.3:9080");
+    EXPECT_EQ(t.from_client.bytes, 111U);
+    EXPECT_EQ(t.from_endpoint.bytes, 122U);
+    EXPECT_STREQ(t.splice, "spliced");
+    EXPECT_EQ(inventory_->list(0, 1000).size(), 20U);
+    EXPECT_TRUE(inventory_->find(20));
+    EXPECT_FALSE(inventory_->find(21));
+}
+
+TEST_F(InventoryTest, ASilentPeerIsProbedAndADeadOneResetsBothEnds) {
+    Inventory::Limits limits;
+    limits.probe_interval = std::chrono::seconds(0);
+    limits.probes = 2;
+    make(limits);
+    add(7, std::chrono::seconds(61));
+    Cable client("client0x"), pod("pod0x");
+    inventory_->sweep();
+    auto seen = client.take();
+    ASSERT_EQ(seen.size(), 1U);
+    EXPECT_EQ(seen[0].flags, ack);
+    EXPECT_EQ(seen[0].sequence, 8'999U);
+    EXPECT_EQ(seen[0].acknowledgment, 5'100U);
+    EXPECT_EQ(seen[0].source.text(), "10.1.0.1:80");
+    EXPECT_EQ(pod.take().size(), 1U);
+    EXPECT_TRUE(closed_.empty());
+    loop_.turn(net::Duration{1});
+    inventory_->sweep();
+    loop_.turn(net::Duration{1});
+    inventory_->sweep();
+    ASSERT_EQ(closed_.size(), 1U);
+    EXPECT_EQ(closed_[0].reason, tunnel::CloseReason::timed_out);
+    seen = client.take();
+    ASSERT_FALSE(seen.empty());
+    EXPECT_NE(seen.back().flags & rst, 0);
+    EXPECT_EQ(inventory_->list(0, 10).size(), 0U);
+}
+
+TEST_F(InventoryTest, APeerThatAnswersAProbeLives) {
+    Inventory::Limits limits;
+    limits.probe_interval = std::chrono::seconds(0);
+    limits.probes = 1;
+    make(limits);
+    add(7, std::chrono::seconds(61));
+    inventory_->sweep();
+    // Both answer: the program notes when.
+    node_->tables().flows.each([this](const layout::flow_key& key, layout::flow flow) {
+        flow.last_seen = monotonic_ns();
+        node_->tables().flows.put(key, flow);
+    });
+    loop_.turn(net::Duration{1});
+    inventory_->sweep();
+    EXPECT_TRUE(closed_.empty());
+    EXPECT_EQ(inventory_->list(0, 10).size(), 1U);
+}
+
+TEST_F(InventoryTest, ProbesOfManyTunnelsAreSpread) {
+    Inventory::Limits limits;
+    limits.probes_per_second = 3;
+    make(limits);
+    for (std::uint64_t id = 1; id <= 5; ++id) add(id, std::chrono::seconds(61));
+    Cable client("client0x"), pod("pod0x");
+    for (const std::size_t wanted : {3U, 3U, 3U, 1U, 0U}) {
+        inventory_->sweep();
+        EXPECT_EQ(client.take().size() + pod.take().size(), wanted);
+    }
+    EXPECT_TRUE(closed_.empty());
+}
+
+TEST_F(InventoryTest, TheIdleLimitEndsATunnelOnce) {
+    add(7, std::chrono::seconds(5), 3);
+    add(8, std::chrono::seconds(5), 3600);
+    Cable client("client0x");
+    inventory_->sweep();
+    inventory_->sweep();
+    ASSERT_EQ(closed_.size(), 1U);
+    EXPECT_EQ(closed_[0].id, 7U);
+    EXPECT_EQ(closed_[0].reason, tunnel::CloseReason::idle);
+    EXPECT_FALSE(closed_[0].closed_by);
+    EXPECT_FALSE(client.take().empty());
+}
+
+TEST_F(InventoryTest, AKilledTunnelIsToldToItsRelaysTailAndNobodyElse) {
+    add(7);
+    std::vector<std::uint64_t> told;
+    inventory_->take_over(7, [&told](const tunnel::Tunnel& t) { told.push_back(t.id); });
+    EXPECT_TRUE(inventory_->kill(7));
+    loop_.turn(net::Duration{0});
+    EXPECT_EQ(told, std::vector<std::uint64_t>{7});
+    EXPECT_TRUE(closed_.empty());
+    EXPECT_FALSE(inventory_->kill(7));
+    EXPECT_FALSE(inventory_->kill(99));
+}
+
+TEST_F(InventoryTest, WhatEndedWhileNobodyRanIsFoundByTheSweep) {
+    add(7);
+    auto record = *node_->tables().records.find(7);
+    record.flags = layout::record_closed | layout::record_by_endpoint;
+    record.bytes_in = 1'000;
+    record.bytes_out = 2'000;
+    node_->tables().records.put(7, record);
+    inventory_->sweep();
+    ASSERT_EQ(closed_.size(), 1U);
+    EXPECT_EQ(closed_[0].from_client.bytes, 1'000U);
+    EXPECT_EQ(closed_[0].from_endpoint.bytes, 2'000U);
+    EXPECT_EQ(closed_[0].closed_by, tunnel::Side::endpoint);
+    EXPECT_EQ(closed_[0].reason, tunnel::CloseReason::finished);
+    EXPECT_FALSE(node_->tables().records.has(7));
+}
+
+TEST_F(InventoryTest, ARecordWhoseFlowsANewConnectionTookGetsItsLastWord) {
+    add(7);
+    node_->tables().flows.each(
+        [this](const layout::flow_key& key, const layout::flow&) { node_->tables().flows.erase(key); });
+    for (int i = 0; i < 25; ++i) inventory_->sweep();
+    ASSERT_EQ(closed_.size(), 1U);
+    EXPECT_EQ(closed_[0].id, 7U);
+    EXPECT_EQ(node_->tables().records.size(), 0U);
+}
+
+TEST_F(InventoryTest, HalfATunnelIsForgottenOnceItIsOld) {
+    add(7, std::chrono::seconds(10));
+    node_->tables().records.erase(7);
+    add(8);
+    node_->tables().records.erase(8);
+    inventory_->sweep();
+    EXPECT_EQ(node_->tables().flows.size(), 2U) << "the young one may be in the making";
+}
+
+TEST_F(InventoryTest, LoadsAreCorrectedByCounting) {
+    add(7);
+    const std::uint64_t endpoint = name_key("default/pod-1");
+    node_->tables().flows.each([this](const layout::flow_key& key, layout::flow flow) {
+        flow.flags |= layout::flow_counted;
+        node_->tables().flows.put(key, flow);
+    });
+    node_->tables().loads.put(endpoint, 40);
+    inventory_->sweep();
+    EXPECT_EQ(node_->tables().loads.find(endpoint), 1U);
+}
+
+}  // namespace
+}  // namespace hawser::splice::testing
