@@ -26,8 +26,8 @@ inline net::SocketAddress from_table(const layout::address& address, std::uint16
     return {from_table(address), ntohs(port_network_order)};
 }
 
-// The keys by which the tables know a name. 0 stands for "none". Fixed for ever: flows and records of an earlier
-// process hold them.
+// The keys by which the tables know a name. 0 stands for "none". Fixed for ever: flows and records of an
+// earlier process hold them.
 inline std::uint64_t name_key(std::string_view name) {
     if (name.empty()) return 0;
     const std::uint64_t hash = balance::stable_hash(name, 0x6861777365720010);

@@ -23,8 +23,8 @@ bool get(int fd, int option, std::uint32_t& value) {
     return ::getsockopt(fd, IPPROTO_TCP, option, &value, &size) == 0;
 }
 
-// The kernel takes SO_REUSEADDR away when repair mode ends. A connection without it that is still closing would keep the
-// next process from its port.
+// The kernel takes SO_REUSEADDR away when repair mode ends. A connection without it that is still closing
+// would keep the next process from its port.
 void leave_repair_mode(int fd, int how) {
     set(fd, TCP_REPAIR, how);
     const int yes = 1;

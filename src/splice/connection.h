@@ -8,7 +8,8 @@
 
 namespace hawser::splice {
 
-// What a connected TCP socket tells of itself: what the kernel says in TCP_INFO, and in repair mode (CAP_NET_ADMIN).
+// What a connected TCP socket tells of itself: what the kernel says in TCP_INFO, and in repair mode
+// (CAP_NET_ADMIN).
 struct ConnectionFacts {
     bool established = false;
     bool timestamps = false, sack = false, window_scaling = false;
@@ -34,8 +35,8 @@ void close_silently(int fd);
 // So much at most may the peer send ahead, about; 0 = as the kernel likes.
 void narrow_window(int fd, int bytes);
 
-[[nodiscard]] int unread(int fd);  // FIONREAD
-[[nodiscard]] int unsent(int fd);  // SIOCOUTQNSD
+[[nodiscard]] int unread(int fd);          // FIONREAD
+[[nodiscard]] int unsent(int fd);          // SIOCOUTQNSD
 [[nodiscard]] int unacknowledged(int fd);  // SIOCOUTQ
 
 }  // namespace hawser::splice

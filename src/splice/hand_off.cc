@@ -19,7 +19,8 @@ constexpr std::uint64_t fresh_ns = 20'000'000;
 constexpr milliseconds poke_again{40};
 // Neither probe brought a packet past the program: it is not on their way.
 constexpr milliseconds give_up_unseen{3'000};
-// A packet that had passed the program before the flip has reached its socket: packets wait for a softirq, not longer.
+// A packet that had passed the program before the flip has reached its socket: packets wait for a softirq,
+// not longer.
 constexpr milliseconds grace{10};
 // So often may there be a byte under way before the window is narrowed, and so long may that last.
 constexpr unsigned tries_before_narrowing = 60;
@@ -41,8 +42,8 @@ std::uint64_t extended(std::uint32_t sequence) { return (std::uint64_t{1} << 32)
 
 }  // namespace
 
-std::unique_ptr<KernelHandOff> KernelHandOff::begin(const Context& context, const tunnel::Tunnel& tunnel, int client,
-                                                    int endpoint, const char*& why_not) {
+std::unique_ptr<KernelHandOff> KernelHandOff::begin(const Context& context, const tunnel::Tunnel& tunnel,
+                                                    int client, int endpoint, const char*& why_not) {
     std::unique_ptr<KernelHandOff> out(new KernelHandOff(context));
     out->client_.fd = client;
     out->endpoint_.fd = endpoint;
@@ -69,12 +70,15 @@ const char* KernelHandOff::check() const {
     const ConnectionFacts& e = endpoint_.facts;
     if (!c.established || !e.established) return "closing";
     if (client_.peer.ip.is_v4() != endpoint_.peer.ip.is_v4()) return "address families differ";
-    if (context_.interfaces.is_ours(client_.peer.ip) || context_.interfaces.is_ours(endpoint_.peer.ip)) return "local";
+    // The kernel may give a port of its own away while a splice uses it.
+    if (!context_.ports.has(endpoint_.local.port)) return "no port";
+    if (context_.interfaces.is_ours(client_.peer.ip) || context_.interfaces.is_ours(endpoint_.peer.ip))
+        return "local";
     // A segment without timestamps, where they were agreed upon, may be dropped (RFC 7323 section 3.2).
     if (c.timestamps != e.timestamps) return "timestamps on one side";
-    // Each end sends segments as large as we told it. A client whose own MSS is small has made us tell the endpoint, and
-    // we know no more of the endpoint's than that (TCP_MAXSEG cuts both): such a client sends small segments itself, and
-    // the program refuses others (largest_segment).
+    // Each end sends segments as large as we told it. A client whose own MSS is small has made us tell the
+    // endpoint, and we know no more of the endpoint's than that (TCP_MAXSEG cuts both): such a client sends
+    // small segments itself, and the program refuses others (largest_segment).
     if (e.advertised_mss > c.send_mss) return "mss";
     if (c.advertised_mss > e.send_mss && c.send_mss > e.send_mss) return "mss";
     if (const char* why = context_.interfaces.why_not(client_.local.ip, client_.peer.ip)) return why;
@@ -93,7 +97,8 @@ const char* KernelHandOff::prepare(const tunnel::Tunnel& tunnel) {
     if (const char* why = check()) {
         const std::uint32_t mss = endpoint_.facts.send_mss;
         // What a client's own MSS has not cut is the path's.
-        if (client_.facts.advertised_mss > mss && client_.facts.send_mss > mss && mss < context_.smallest_mss.load(std::memory_order_relaxed))
+        if (client_.facts.advertised_mss > mss && client_.facts.send_mss > mss &&
+            mss < context_.smallest_mss.load(std::memory_order_relaxed))
             context_.smallest_mss.store(mss, std::memory_order_relaxed);
         return why;
     }
@@ -237,8 +242,8 @@ layout::flow KernelHandOff::flow_of(const End& from, const End& to, const layout
     flow.acknowledgment_delta = to.cut.receive_next - from.cut.send_next;
     if (from.facts.timestamps) {
         flow.flags |= layout::flow_timestamps;
-        // Both TSvals are of the last milliseconds. Not aged: a clock slower than ours would then seem to step back,
-        // and PAWS (RFC 7323 section 5) would drop what it says.
+        // Both TSvals are of the last milliseconds. Not aged: a clock slower than ours would then seem to
+        // step back, and PAWS (RFC 7323 section 5) would drop what it says.
         flow.tsval_delta = to.cut.timestamp - seen_from.tsval;
         flow.tsecr_delta = seen_to.tsval - from.cut.timestamp;
         flow.tsval = seen_from.tsval;
@@ -261,7 +266,8 @@ tunnel::HandOff::Step KernelHandOff::try_to_finish() {
     if (Clock::now() - cut_at_ < grace) return Step::transit;
     if (unread(client_.fd) > 0 || unread(endpoint_.fd) > 0) return Step::transit;
     for (const End* end : {&client_, &endpoint_}) {
-        // Everything that our socket ever sent has arrived: it says so, or the program has seen it acknowledged.
+        // Everything that our socket ever sent has arrived: it says so, or the program has seen it
+        // acknowledged.
         if (unacknowledged(end->fd) == 0) continue;
         const auto numbers = numbers_of(end->fd);
         const auto flow = context_.tables.flows.find(end->key);
@@ -286,7 +292,8 @@ tunnel::HandOff::Step KernelHandOff::try_to_finish() {
     return Step::spliced;
 }
 
-// What came to the socket after the cut, because it had passed the program before: the flow has not counted it.
+// What came to the socket after the cut, because it had passed the program before: the flow has not counted
+// it.
 void KernelHandOff::settle(const End& from, const End& to) {
     const auto numbers = numbers_of(from.fd);
     if (!numbers || numbers->receive_next == from.cut.receive_next) return;

@@ -9,14 +9,15 @@
 #include "splice/connection.h"
 #include "splice/interfaces.h"
 #include "splice/names.h"
+#include "splice/ports.h"
 #include "splice/program.h"
 #include "tunnel/splicer.h"
 
 namespace hawser::splice {
 
-// RELAY → TRANSIT → SPLICED of one tunnel; docs/splice.md has the protocol and why it loses nothing. Reads both
-// connections' numbers at an instant at which the relay holds no byte, so that one pair of differences translates
-// everything that will come.
+// RELAY → TRANSIT → SPLICED of one tunnel; docs/splice.md has the protocol and why it loses nothing. Reads
+// both connections' numbers at an instant at which the relay holds no byte, so that one pair of differences
+// translates everything that will come.
 class KernelHandOff final : public tunnel::HandOff {
   public:
     // What all hand-offs share; outlives them.
@@ -24,11 +25,13 @@ class KernelHandOff final : public tunnel::HandOff {
         const Tables& tables;
         const Interfaces& interfaces;
         Names& names;
-        std::atomic<std::uint32_t>& smallest_mss;  // that an endpoint's path carried when a tunnel did not fit
+        const Ports& ports;
+        std::atomic<std::uint32_t>&
+            smallest_mss;  // that an endpoint's path carried when a tunnel did not fit
     };
     // Null with the reason when it cannot be spliced.
-    static std::unique_ptr<KernelHandOff> begin(const Context& context, const tunnel::Tunnel& tunnel, int client,
-                                                int endpoint, const char*& why_not);
+    static std::unique_ptr<KernelHandOff> begin(const Context& context, const tunnel::Tunnel& tunnel,
+                                                int client, int endpoint, const char*& why_not);
     ~KernelHandOff() override;
 
     Step advance(bool quiet, const tunnel::Tunnel& moved) override;

@@ -109,10 +109,12 @@ net::Result<std::map<std::uint32_t, Interfaces::Interface>> Interfaces::read() {
     const Cache addresses(raw);
 
     std::map<std::uint32_t, Interface> out;
-    for (auto* object = nl_cache_get_first(links.get()); object != nullptr; object = nl_cache_get_next(object)) {
+    for (auto* object = nl_cache_get_first(links.get()); object != nullptr;
+         object = nl_cache_get_next(object)) {
         auto* link = reinterpret_cast<rtnl_link*>(object);
         // An Ethernet header is what the program rewrites.
-        if (rtnl_link_get_arptype(link) != ARPHRD_ETHER || (rtnl_link_get_flags(link) & IFF_UP) == 0) continue;
+        if (rtnl_link_get_arptype(link) != ARPHRD_ETHER || (rtnl_link_get_flags(link) & IFF_UP) == 0)
+            continue;
         Interface& made = out[static_cast<std::uint32_t>(rtnl_link_get_ifindex(link))];
         made.name = rtnl_link_get_name(link);
         const char* type = rtnl_link_get_type(link);
@@ -132,14 +134,16 @@ net::Result<std::map<std::uint32_t, Interfaces::Interface>> Interfaces::read() {
         made.forwards_v6 = forwards("ipv6", made.name);
     }
     std::set<net::IpAddress> all;
-    for (auto* object = nl_cache_get_first(addresses.get()); object != nullptr; object = nl_cache_get_next(object)) {
+    for (auto* object = nl_cache_get_first(addresses.get()); object != nullptr;
+         object = nl_cache_get_next(object)) {
         auto* entry = reinterpret_cast<rtnl_addr*>(object);
         nl_addr* local = rtnl_addr_get_local(entry);
         if (local == nullptr) continue;
         const net::IpAddress ip = address_of(local);
         all.insert(ip);
         const auto at = out.find(static_cast<std::uint32_t>(rtnl_addr_get_ifindex(entry)));
-        if (at == out.end() || ip.is_link_local() || (rtnl_addr_get_flags(entry) & IFA_F_SECONDARY) != 0) continue;
+        if (at == out.end() || ip.is_link_local() || (rtnl_addr_get_flags(entry) & IFA_F_SECONDARY) != 0)
+            continue;
         layout::address& primary = ip.is_v4() ? at->second.entry.v4 : at->second.entry.v6;
         const bool is_first = from_table(primary) == net::IpAddress{};
         // A VIP (a host address) is never a node's own word for itself when there is another.
@@ -197,7 +201,8 @@ bool Interfaces::is_ours(const net::IpAddress& address) const {
 const char* Interfaces::why_not(const net::IpAddress& source, const net::IpAddress& destination) const {
     if (is_ours(destination)) return "local";
     auto route = net::find_route(destination, source);
-    if (!route) route = net::find_route(destination, {});  // the source need not be an address of this machine
+    if (!route)
+        route = net::find_route(destination, {});  // the source need not be an address of this machine
     if (!route) return "no route";
     const std::lock_guard guard(mutex_);
     const auto at = interfaces_.find(route->interface);

@@ -17,9 +17,9 @@
 
 namespace hawser::splice {
 
-// The interfaces of this machine as the splice uses them: programs on those that traffic can come in by, addresses and
-// MACs in the table `interfaces`, and what follows from them. Follows changes by rtnetlink. The loop's thread only, but
-// for the questions.
+// The interfaces of this machine as the splice uses them: programs on those that traffic can come in by,
+// addresses and MACs in the table `interfaces`, and what follows from them. Follows changes by rtnetlink. The
+// loop's thread only, but for the questions.
 class Interfaces : private net::EventHandler, private net::Timer {
   public:
     // `complain` is told once of each interface that cannot be used.
@@ -29,18 +29,20 @@ class Interfaces : private net::EventHandler, private net::Timer {
     Interfaces& operator=(const Interfaces&) = delete;
 
     net::Result<void> open();  // reads what there is, and watches
-    // Sockets of this node are served too: the egress program is put on the interfaces. Once there are services.
+    // Sockets of this node are served too: the egress program is put on the interfaces. Once there are
+    // services.
     void serve_node(bool yes);
 
     // Questions; any thread.
-    [[nodiscard]] bool is_ours(const net::IpAddress& address) const;  // of an interface of this machine, or loopback
-    // Whether a packet to `destination` (from `source`) would leave by an interface that has the program and forwards.
-    // Otherwise the reason in a word.
+    [[nodiscard]] bool is_ours(
+        const net::IpAddress& address) const;  // of an interface of this machine, or loopback
+    // Whether a packet to `destination` (from `source`) would leave by an interface that has the program and
+    // forwards. Otherwise the reason in a word.
     [[nodiscard]] const char* why_not(const net::IpAddress& source, const net::IpAddress& destination) const;
 
   private:
     struct Interface {
-        layout::interface entry{};
+        layout::interface entry {};
         std::string name;
         bool is_bridge = false;
         bool is_port = false;  // of a bridge, bond or team

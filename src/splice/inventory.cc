@@ -15,7 +15,8 @@ namespace hawser::splice {
 
 namespace {
 
-// Both FINs are acknowledged, but the last acknowledgement may have been lost on its way: its sender repeats it.
+// Both FINs are acknowledged, but the last acknowledgement may have been lost on its way: its sender repeats
+// it.
 constexpr net::Duration quiet_time{10'000};
 constexpr std::uint64_t second_ns = 1'000'000'000;
 // A sweep may take this part of a core.
@@ -109,7 +110,8 @@ std::optional<Inventory::Pair> Inventory::pair_of(const layout::flow_key& client
 std::optional<Inventory::Pair> Inventory::pair_by_id(std::uint64_t id) const {
     std::optional<Pair> found;
     tables_.flows.each([&](const layout::flow_key& key, const layout::flow& flow) {
-        if (flow.id == id && (flow.flags & layout::flow_from_client) != 0 && !found) found = pair_of(key, flow);
+        if (flow.id == id && (flow.flags & layout::flow_from_client) != 0 && !found)
+            found = pair_of(key, flow);
     });
     return found;
 }
@@ -130,8 +132,7 @@ tunnel::Tunnel Inventory::value_of(const Pair& pair, std::uint64_t id, const lay
     t.endpoint = from_table(pair.client.destination, pair.client.destination_port);
     t.idle_timeout = std::chrono::seconds(record.idle_seconds);
     const std::uint64_t monotonic = now_ns(CLOCK_MONOTONIC), real = now_ns(CLOCK_REALTIME);
-    const std::uint64_t started =
-        is_l4(record) ? real - age(monotonic, record.started) : record.started;
+    const std::uint64_t started = is_l4(record) ? real - age(monotonic, record.started) : record.started;
     t.started = std::chrono::system_clock::time_point(
         std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(started)));
     t.duration = std::chrono::milliseconds(age(real, started) / 1'000'000);
@@ -274,7 +275,8 @@ void Inventory::bury() {
         const Ended& dead = ended_.front();
         // Not if a new tunnel has the 4-tuple already.
         for (const auto& key : {dead.client_key, dead.endpoint_key})
-            if (const auto flow = tables_.flows.find(key); flow && flow->id == dead.id) tables_.flows.erase(key);
+            if (const auto flow = tables_.flows.find(key); flow && flow->id == dead.id)
+                tables_.flows.erase(key);
         finished_.erase(dead.id);
         ended_.pop_front();
     }
@@ -285,7 +287,8 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
     const auto record = tables_.records.find(flow.id);
     const auto pair = pair_of(key, flow);
     if (!record || !pair) {
-        // Half of a tunnel: a process or a client's new SYN took the rest. Not one that is being made right now.
+        // Half of a tunnel: a process or a client's new SYN took the rest. Not one that is being made right
+        // now.
         if (age(now, std::max(flow.last_seen, flow.last_data)) < 5 * second_ns) return;
         if (flow.state == layout::state_relay && !record && flow.last_seen == 0) return;
         tables_.flows.erase(key);
@@ -318,7 +321,8 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
     }
     if (udp || (flow.flags & (layout::flow_fin | layout::flow_peer_fin)) != 0) return;
     probe_if_silent(pair->client_key, pair->client, *pair, *record, now);
-    if (!finished_.contains(flow.id)) probe_if_silent(pair->endpoint_key, pair->endpoint, *pair, *record, now);
+    if (!finished_.contains(flow.id))
+        probe_if_silent(pair->endpoint_key, pair->endpoint, *pair, *record, now);
 }
 
 void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow& flow, const Pair& pair,
@@ -359,20 +363,22 @@ void Inventory::sweep() {
         const auto right = counted == loads_.end() ? 0 : static_cast<std::uint64_t>(counted->second);
         if (load != right) tables_.loads.replace(endpoint, right);
     });
-    // Records whose flows a new connection of the same client has replaced: their last word has not been said.
+    // Records whose flows a new connection of the same client has replaced: their last word has not been
+    // said.
     if (++sweeps_ % 10 == 0) {
         std::unordered_map<std::uint64_t, layout::record> without;
         tables_.records.each([&](std::uint64_t id, const layout::record& record) {
             if (record.state == layout::state_spliced && !finished_.contains(id)) without.emplace(id, record);
         });
-        tables_.flows.each([&](const layout::flow_key&, const layout::flow& flow) { without.erase(flow.id); });
+        tables_.flows.each(
+            [&](const layout::flow_key&, const layout::flow& flow) { without.erase(flow.id); });
         std::erase_if(lonely_, [&](const auto& item) { return !without.contains(item.first); });
         for (const auto& [id, record] : without) {
             if (++lonely_[id] < 2) continue;
             lonely_.erase(id);
-            finish({}, id, record, (record.flags & layout::record_closed) != 0
-                                       ? std::optional<tunnel::CloseReason>()
-                                       : tunnel::CloseReason::failed);
+            finish({}, id, record,
+                   (record.flags & layout::record_closed) != 0 ? std::optional<tunnel::CloseReason>()
+                                                               : tunnel::CloseReason::failed);
         }
     }
     const std::lock_guard guard(mutex_);

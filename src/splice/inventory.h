@@ -23,19 +23,19 @@ struct ring_buffer;  // libbpf
 
 namespace hawser::splice {
 
-// All tunnels that the kernel carries, those of earlier processes too: told of, counted, looked after, ended. Runs on
-// the loop's thread; list(), find(), kill() and take_over() may be called on any.
+// All tunnels that the kernel carries, those of earlier processes too: told of, counted, looked after, ended.
+// Runs on the loop's thread; list(), find(), kill() and take_over() may be called on any.
 class Inventory : private net::EventHandler, private net::Timer {
   public:
     struct Callbacks {
-        // A tunnel that no relay of this process handed over (L4, or of an earlier process) has opened (L4 only) or
-        // ended. Called on the loop's thread.
+        // A tunnel that no relay of this process handed over (L4, or of an earlier process) has opened (L4
+        // only) or ended. Called on the loop's thread.
         std::function<void(const tunnel::Tunnel&)> opened, closed;
     };
     struct Limits {
         std::chrono::seconds probe_after{60}, probe_interval{15};
-        int probes = 4;                    // without an answer: dead
-        std::size_t probes_per_second = 5000;  // of all tunnels; with more the probes come later
+        int probes = 4;                         // without an answer: dead
+        std::size_t probes_per_second = 5000;   // of all tunnels; with more the probes come later
         std::chrono::milliseconds sweep{1000};  // at least; longer when a sweep takes long
     };
     Inventory(net::Loop& loop, Program& program, Names& names, Callbacks callbacks, Limits limits);
@@ -61,8 +61,8 @@ class Inventory : private net::EventHandler, private net::Timer {
     };
     [[nodiscard]] Counts counts() const;
 
-    // UDP flows to endpoints that their service no longer has go at once (H-09). `endpoints`: keys of those there are,
-    // by service key.
+    // UDP flows to endpoints that their service no longer has go at once (H-09). `endpoints`: keys of those
+    // there are, by service key.
     void drop_udp(const std::function<bool(std::uint64_t service, std::uint64_t endpoint)>& is_gone);
 
     void sweep();  // now; for tests
@@ -98,9 +98,11 @@ class Inventory : private net::EventHandler, private net::Timer {
     void look_at(const layout::flow_key& key, const layout::flow& flow, std::uint64_t now_ns);
     void probe_if_silent(const layout::flow_key& key, const layout::flow& flow, const Pair& pair,
                          const layout::record& record, std::uint64_t now_ns);
-    [[nodiscard]] std::optional<Pair> pair_of(const layout::flow_key& client_key, const layout::flow& client) const;
+    [[nodiscard]] std::optional<Pair> pair_of(const layout::flow_key& client_key,
+                                              const layout::flow& client) const;
     [[nodiscard]] std::optional<Pair> pair_by_id(std::uint64_t id) const;
-    [[nodiscard]] tunnel::Tunnel value_of(const Pair& pair, std::uint64_t id, const layout::record& record) const;
+    [[nodiscard]] tunnel::Tunnel value_of(const Pair& pair, std::uint64_t id,
+                                          const layout::record& record) const;
     void end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reason);
     void finish(const Pair& pair, std::uint64_t id, const layout::record& record,
                 std::optional<tunnel::CloseReason> reason);
@@ -122,7 +124,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     Counts counting_;
     std::unordered_map<std::uint64_t, std::int64_t> loads_;
     std::unordered_map<std::uint64_t, unsigned> lonely_;  // records without flows, and for how many sweeps
-    mutable std::mutex mutex_;  // of what follows
+    mutable std::mutex mutex_;                            // of what follows
     std::unordered_map<std::uint64_t, tunnel::Splicer::OnClosed> tails_;
     Counts counts_;
 };

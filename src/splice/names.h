@@ -10,8 +10,9 @@
 
 namespace hawser::splice {
 
-// The texts behind the keys that records and flows hold: routes, services, endpoints, protocols. In a pinned table, so
-// that another process reads them. Any thread. What is longer than name_size - 1 bytes is cut there.
+// The texts behind the keys that records and flows hold: routes, services, endpoints, protocols. In a pinned
+// table, so that another process reads them. Any thread. What is longer than name_size - 1 bytes is cut
+// there.
 class Names {
   public:
     explicit Names(const Tables& tables) : tables_(tables) {}

@@ -573,7 +573,8 @@ TEST_P(L4Packets, OfAProcessOfTheNodeToAnEndpointOnTheNodeComeInAsTheAddressThat
     EXPECT_EQ(there.packet.destination, (net::SocketAddress{node(), 9080}));
     const auto own = Node::mac("client0");
     EXPECT_TRUE(std::equal(own.begin(), own.end(), there.packet.macs.begin()));
-    const Seen back = run(segment(there.packet.destination, there.packet.source, syn | ack), "client0", Hook::egress);
+    const Seen back =
+        run(segment(there.packet.destination, there.packet.source, syn | ack), "client0", Hook::egress);
     ASSERT_EQ(back.verdict, redirected);
     EXPECT_EQ(back.packet.source, to);
     EXPECT_EQ(back.packet.destination, from);

@@ -112,8 +112,8 @@ class Counted final : public tunnel::HandOff {
 
 std::unique_ptr<tunnel::HandOff> Plane::begin(const tunnel::Tunnel& tunnel, int client, int endpoint,
                                               const char*& why_not) {
-    auto made = KernelHandOff::begin({program_->tables(), interfaces_, names_, smallest_mss_}, tunnel, client, endpoint,
-                                     why_not);
+    auto made = KernelHandOff::begin({program_->tables(), interfaces_, names_, ports_, smallest_mss_}, tunnel,
+                                     client, endpoint, why_not);
     if (made) return std::make_unique<Counted>(std::move(made), handed_off_, refused_);
     refused_.fetch_add(1, std::memory_order_relaxed);
     return nullptr;
@@ -124,7 +124,9 @@ net::Result<net::Fd> Plane::connect(const net::SocketAddress& to, int client) {
     return ports_.connect(to, facts ? static_cast<int>(facts->send_mss) : 0);
 }
 
-void Plane::take_over(std::uint64_t id, OnClosed on_closed) { inventory_.take_over(id, std::move(on_closed)); }
+void Plane::take_over(std::uint64_t id, OnClosed on_closed) {
+    inventory_.take_over(id, std::move(on_closed));
+}
 
 void Plane::give_back(std::uint64_t id) { inventory_.give_back(id); }
 

@@ -20,14 +20,14 @@
 
 namespace hawser::splice {
 
-// The kernel's part of the data path, with a thread of its own that looks after it. Destroying it leaves programs,
-// tables and tunnels as they are.
+// The kernel's part of the data path, with a thread of its own that looks after it. Destroying it leaves
+// programs, tables and tunnels as they are.
 class Plane final : public tunnel::Splicer {
   public:
     struct Options {
         Program::Options program;
-        // Source ports towards endpoints: the lower half for L4 clients whose address is replaced, the upper for
-        // connections of the gateway.
+        // Source ports towards endpoints: the lower half for L4 clients whose address is replaced, the upper
+        // for connections of the gateway.
         std::uint16_t port_low = 10'240, port_high = 29'999;
         Services::Options services;
         Inventory::Limits limits;
@@ -47,8 +47,8 @@ class Plane final : public tunnel::Splicer {
     void take_over(std::uint64_t id, OnClosed on_closed) override;
     void give_back(std::uint64_t id) override;
 
-    // Upstream connections of tunnels that may be spliced: the endpoint is told no larger segments than the path to
-    // `client` (a connected socket) carries. Any thread.
+    // Upstream connections of tunnels that may be spliced: the endpoint is told no larger segments than the
+    // path to `client` (a connected socket) carries. Any thread.
     net::Result<net::Fd> connect(const net::SocketAddress& to, int client);
     // Ends the thread; nothing is called back after that.
     void stop();

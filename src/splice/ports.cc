@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "net/route.h"
@@ -13,18 +14,35 @@
 
 namespace hawser::splice {
 
+namespace {
+constexpr std::uint32_t most_tries = 2048;
+// Neighbouring ports are taken together and held together: a prime far from 1 leads elsewhere after each
+// failure.
+constexpr std::uint64_t primes[] = {7'919, 7'907};
+}  // namespace
+
 net::Result<net::Fd> Ports::connect(const net::SocketAddress& to, int mss) {
     const auto route = net::find_route(to.ip, {});
     if (!route || route->source.is_unspecified()) return net::start_connect(to);
-    const std::uint32_t tries = count_ < 512 ? count_ : 512;
-    for (std::uint32_t i = 0; i < tries; ++i) {
-        const std::uint32_t turn = next_.fetch_add(1, std::memory_order_relaxed);
-        const net::SocketAddress from{route->source, static_cast<std::uint16_t>(low_ + turn % count_)};
-        if (tables_.flows.has(make_key(to, from, IPPROTO_TCP))) continue;
-        auto fd = net::start_connect(to, from, mss);
-        if (fd || (fd.error().code != EADDRINUSE && fd.error().code != EADDRNOTAVAIL)) return fd;
+    // Ports of tunnels that have ended are taken when no other is free: their flows only wait for stray
+    // segments.
+    const std::uint64_t stride = count_ % primes[0] == 0 ? primes[1] : primes[0];
+    for (const bool ended_too : {false, true}) {
+        for (std::uint32_t i = 0; i < std::min(count_, most_tries); ++i) {
+            const std::uint32_t turn = next_.fetch_add(1, std::memory_order_relaxed);
+            const net::SocketAddress from{
+                route->source, static_cast<std::uint16_t>(low_ + std::uint64_t{turn} * stride % count_)};
+            const auto key = make_key(to, from, IPPROTO_TCP);
+            if (const auto flow = tables_.flows.find(key)) {
+                if (!ended_too || (flow->flags & layout::flow_closed) == 0) continue;
+                tables_.flows.erase(key);
+                tables_.flows.erase(key_of_answer(*flow, IPPROTO_TCP));
+            }
+            auto fd = net::start_connect(to, from, mss);
+            if (fd || (fd.error().code != EADDRINUSE && fd.error().code != EADDRNOTAVAIL)) return fd;
+        }
     }
-    return net::system_error("no source port is free to connect to " + to.text(), EADDRNOTAVAIL);
+    return net::start_connect(to);  // one of the kernel's, and the relay
 }
 
 }  // namespace hawser::splice

@@ -11,17 +11,19 @@
 
 namespace hawser::splice {
 
-// Source ports of upstream connections that may be spliced: once the socket is closed the kernel no longer knows that
-// the 4-tuple is taken, so it is chosen here, from a range that the kernel's own ephemeral ports do not touch, and looked
-// up in the flow table. Any thread.
+// Source ports of upstream connections that may be spliced: once the socket is closed the kernel no longer
+// knows that the 4-tuple is taken, so it is chosen here, from a range that the kernel's own ephemeral ports
+// do not touch, and looked up in the flow table. Any thread.
 class Ports {
   public:
     Ports(const Tables& tables, std::uint16_t low, std::uint16_t high)
         : tables_(tables), low_(low), count_(high - low + 1U) {}
 
-    // Starts a non-blocking connect from a free port. `mss`: the largest segment that the endpoint may be told, 0 = the
-    // path's. The error's code is EADDRNOTAVAIL when no port is free.
+    // Starts a non-blocking connect from a free port; from one of the kernel's own when none is. `mss`: the
+    // largest segment that the endpoint may be told, 0 = the path's.
     net::Result<net::Fd> connect(const net::SocketAddress& to, int mss);
+
+    [[nodiscard]] bool has(std::uint16_t port) const { return port >= low_ && port < low_ + count_; }
 
   private:
     const Tables& tables_;

@@ -124,7 +124,9 @@ Tables tables_of(const splice_bpf& bpf) {
     const auto fd = [](const bpf_map* map) { return bpf_map__fd(map); };
     const auto& m = bpf.maps;
     Tables t;
-    const auto set = [&fd](auto& table, const bpf_map* map) { table = std::decay_t<decltype(table)>(fd(map)); };
+    const auto set = [&fd](auto& table, const bpf_map* map) {
+        table = std::decay_t<decltype(table)>(fd(map));
+    };
     set(t.flows, m.flows);
     set(t.nascent, m.nascent);
     set(t.records, m.records);
@@ -207,7 +209,8 @@ int Program::program(Hook hook) const {
 }
 
 std::string Program::link_path(std::uint32_t interface, Hook hook) const {
-    return directory_ + "/links/" + (hook == Hook::ingress ? "ingress-" : "egress-") + std::to_string(interface);
+    return directory_ + "/links/" + (hook == Hook::ingress ? "ingress-" : "egress-") +
+           std::to_string(interface);
 }
 
 net::Result<void> Program::attach(std::uint32_t interface, Hook hook) {
@@ -224,8 +227,10 @@ net::Result<void> Program::attach_tcx(std::uint32_t interface, Hook hook) {
     if (const net::Fd old(bpf_obj_get(path.c_str())); old.valid()) {
         bpf_link_info info{};
         std::uint32_t size = sizeof info;
-        // bpf_link_info.tcx, which begins where every type's part begins: ifindex is 0 once the interface is gone.
-        const bool alive = bpf_obj_get_info_by_fd(old.get(), &info, &size) == 0 && info.xdp.ifindex == interface;
+        // bpf_link_info.tcx, which begins where every type's part begins: ifindex is 0 once the interface is
+        // gone.
+        const bool alive =
+            bpf_obj_get_info_by_fd(old.get(), &info, &size) == 0 && info.xdp.ifindex == interface;
         if (alive && bpf_link_update(old.get(), program(hook), nullptr) == 0) return {};
         ::unlink(path.c_str());
     }
@@ -250,8 +255,8 @@ net::Result<void> Program::attach_clsact(std::uint32_t interface, Hook hook) {
     bpf_tc_hook at = hook_of(interface, hook);
     if (const int failed = bpf_tc_hook_create(&at); failed != 0 && failed != -EEXIST)
         return net::system_error("clsact on interface " + std::to_string(interface), -failed);
-    LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = program(hook), .flags = BPF_TC_F_REPLACE, .handle = filter_handle,
-                .priority = filter_priority);
+    LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = program(hook), .flags = BPF_TC_F_REPLACE,
+                .handle = filter_handle, .priority = filter_priority);
     if (const int failed = bpf_tc_attach(&at, &filter); failed != 0)
         return net::system_error("filter on interface " + std::to_string(interface), -failed);
     return {};
@@ -295,7 +300,8 @@ bool empty_table(const std::string& path) {
     if (!map.valid() || bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0) return false;
     std::vector<std::uint8_t> key(info.key_size);
     bool had = false;
-    while (bpf_map_get_next_key(map.get(), nullptr, key.data()) == 0 && bpf_map_delete_elem(map.get(), key.data()) == 0)
+    while (bpf_map_get_next_key(map.get(), nullptr, key.data()) == 0 &&
+           bpf_map_delete_elem(map.get(), key.data()) == 0)
         had = true;
     return had;
 }
@@ -320,7 +326,8 @@ net::Result<bool> Program::remove(const std::string& directory) {
     for (const auto& version : fs::directory_iterator(directory, failed)) {
         auto locked = lock(version.path());
         if (!locked) return locked.error();
-        for (const auto& link : fs::directory_iterator(version.path() / "links", failed)) ::unlink(link.path().c_str());
+        for (const auto& link : fs::directory_iterator(version.path() / "links", failed))
+            ::unlink(link.path().c_str());
         ::rmdir((version.path() / "links").c_str());
         for (const auto& pin : fs::directory_iterator(version.path(), failed)) {
             ::unlink(pin.path().c_str());

@@ -37,17 +37,18 @@ struct Tables {
 
 enum class Hook : std::uint8_t { ingress, egress };
 
-// The eBPF programs in the kernel and the tables pinned under a directory of a bpffs. What an earlier process left there
-// is taken over: its tables are this one's, and attach() turns its links over to this one's programs. Destroying it
-// leaves everything in place.
+// The eBPF programs in the kernel and the tables pinned under a directory of a bpffs. What an earlier process
+// left there is taken over: its tables are this one's, and attach() turns its links over to this one's
+// programs. Destroying it leaves everything in place.
 class Program {
   public:
     struct Options {
-        std::string directory = "/sys/fs/bpf/hawser";  // made if missing; a bpffs is mounted there or above if need be
-        std::uint32_t most_tunnels = 524'288;           // ignored where tables are taken over
+        std::string directory =
+            "/sys/fs/bpf/hawser";  // made if missing; a bpffs is mounted there or above if need be
+        std::uint32_t most_tunnels = 524'288;  // ignored where tables are taken over
     };
-    // Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON (or CAP_SYS_ADMIN) and Linux 5.12. The error says what is missing, and
-    // whether another process has the directory.
+    // Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON (or CAP_SYS_ADMIN) and Linux 5.12. The error says what is
+    // missing, and whether another process has the directory.
     static net::Result<std::unique_ptr<Program>> load(const Options& options);
     ~Program();
     Program(const Program&) = delete;
@@ -56,7 +57,8 @@ class Program {
     [[nodiscard]] const Tables& tables() const { return tables_; }
     [[nodiscard]] bool adopted() const { return adopted_; }  // there were tables
 
-    // Idempotent. Links are pinned, so that they outlive the process (tcx), or filters stay by themselves (clsact).
+    // Idempotent. Links are pinned, so that they outlive the process (tcx), or filters stay by themselves
+    // (clsact).
     net::Result<void> attach(std::uint32_t interface, Hook hook);
     void detach(std::uint32_t interface, Hook hook);
     // Pins of interfaces that are gone.
@@ -67,12 +69,12 @@ class Program {
     // Descriptors of the programs, for BPF_PROG_TEST_RUN.
     [[nodiscard]] int program(Hook hook) const;
 
-    // What an earlier process left under `directory` picks no endpoints any more; tunnels that there are go on. False:
-    // nothing was left, or nothing of this kind. Fails while a process has the directory.
+    // What an earlier process left under `directory` picks no endpoints any more; tunnels that there are go
+    // on. False: nothing was left, or nothing of this kind. Fails while a process has the directory.
     static net::Result<bool> stop_serving(const std::string& directory);
 
-    // Takes programs, links and tables away: every spliced tunnel under `directory` ends here without a word to its
-    // ends. False: there was nothing. Fails while a process has the directory.
+    // Takes programs, links and tables away: every spliced tunnel under `directory` ends here without a word
+    // to its ends. False: there was nothing. Fails while a process has the directory.
     static net::Result<bool> remove(const std::string& directory);
 
   private:

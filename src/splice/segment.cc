@@ -95,7 +95,8 @@ std::vector<std::uint8_t> bytes_of(const Segment& segment) {
     if (v4) out.put_u16(10, checksum(sum_of(out.bytes())));
     const std::size_t l4 = out.bytes().size();
     const std::size_t addresses = v4 ? 8 : 32;
-    const std::uint32_t pseudo = sum_of(std::span(out.bytes()).subspan(l4 - addresses, addresses)) + IPPROTO_TCP + size;
+    const std::uint32_t pseudo =
+        sum_of(std::span(out.bytes()).subspan(l4 - addresses, addresses)) + IPPROTO_TCP + size;
     out.u16(segment.source.port);
     out.u16(segment.destination.port);
     out.u32(segment.sequence);
@@ -116,11 +117,12 @@ void send(const Segment& segment) {
     const auto bytes = bytes_of(segment);
     sockaddr_storage to{};
     const socklen_t size = net::SocketAddress{segment.destination.ip, 0}.to_sockaddr(to);
-    ::sendto(raw_socket(to.ss_family), bytes.data(), bytes.size(), MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&to),
-             size);
+    ::sendto(raw_socket(to.ss_family), bytes.data(), bytes.size(), MSG_DONTWAIT,
+             reinterpret_cast<const sockaddr*>(&to), size);
 }
 
-std::vector<Segment> resets_for(const layout::flow_key& key, const layout::flow& flow, const layout::flow& other) {
+std::vector<Segment> resets_for(const layout::flow_key& key, const layout::flow& flow,
+                                const layout::flow& other) {
     Segment first = to_sender(key);
     first.flags = flag_reset | flag_ack;
     first.acknowledgment = static_cast<std::uint32_t>(flow.sequence_end);

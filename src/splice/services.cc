@@ -28,8 +28,8 @@ layout::source_range_key range_of(const Frontend& frontend, const net::Cidr& cid
     const std::uint64_t id = name_key(frontend.id);
     const auto prefix = prefix_of(cidr);
     // In network order: the trie compares from the first bit on.
-    return {64 + prefix.bits, htonl(static_cast<std::uint32_t>(id >> 32)), htonl(static_cast<std::uint32_t>(id)),
-            prefix.address};
+    return {64 + prefix.bits, htonl(static_cast<std::uint32_t>(id >> 32)),
+            htonl(static_cast<std::uint32_t>(id)), prefix.address};
 }
 
 layout::scheduler scheduler_of(const catalog::EndpointGroup& group) {
@@ -73,16 +73,21 @@ bool is_local(const Frontend& frontend) {
 }
 
 bool same(const Frontend& a, const Frontend& b) {
-    return a.group == b.group && a.cluster_group == b.cluster_group && a.kind == b.kind && a.address == b.address &&
-           a.protocol == b.protocol && a.when_empty == b.when_empty && a.source_ranges == b.source_ranges &&
-           a.tunnel_idle_timeout == b.tunnel_idle_timeout && a.udp_idle_timeout == b.udp_idle_timeout;
+    return a.group == b.group && a.cluster_group == b.cluster_group && a.kind == b.kind &&
+           a.address == b.address && a.protocol == b.protocol && a.when_empty == b.when_empty &&
+           a.source_ranges == b.source_ranges && a.tunnel_idle_timeout == b.tunnel_idle_timeout &&
+           a.udp_idle_timeout == b.udp_idle_timeout;
 }
 
-std::uint32_t seconds(std::chrono::milliseconds time) { return static_cast<std::uint32_t>((time.count() + 999) / 1000); }
+std::uint32_t seconds(std::chrono::milliseconds time) {
+    return static_cast<std::uint32_t>((time.count() + 999) / 1000);
+}
 
 }  // namespace
 
-std::string endpoint_name(const catalog::Endpoint& endpoint) { return endpoint.name + "|" + endpoint.address.text(); }
+std::string endpoint_name(const catalog::Endpoint& endpoint) {
+    return endpoint.name + "|" + endpoint.address.text();
+}
 
 layout::frontend_key key_of(const Frontend& frontend) {
     layout::frontend_key key{};
@@ -146,11 +151,11 @@ Services::Result Services::apply(std::shared_ptr<const catalog::Snapshot> snapsh
     auto now = snapshot->frontends.begin();
     std::vector<const Frontend*> removed;
     while (old != before.end() || now != snapshot->frontends.end()) {
-        const int order = old == before.end()                     ? 1
-                          : now == snapshot->frontends.end()      ? -1
-                          : old->id == now->id                    ? 0
-                          : old->id < now->id                     ? -1
-                                                                  : 1;
+        const int order = old == before.end()                ? 1
+                          : now == snapshot->frontends.end() ? -1
+                          : old->id == now->id               ? 0
+                          : old->id < now->id                ? -1
+                                                             : 1;
         if (order < 0) {
             removed.push_back(&*old++);
         } else if (order > 0) {
@@ -179,7 +184,8 @@ Services::Result Services::apply(std::shared_ptr<const catalog::Snapshot> snapsh
     snapshot_ = std::move(snapshot);
     if (first) clean_up();
     result_ = nullptr;
-    result.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
+    result.took =
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
     return result;
 }
 
@@ -192,7 +198,8 @@ layout::frontend Services::value_of(const Frontend& frontend) {
     value.group = name_key(frontend.group->id);
     value.cluster_group = name_key(frontend.cluster_group->id);
     if (frontend.group->balancing.affinity_timeout)
-        value.affinity_seconds = static_cast<std::uint32_t>(frontend.group->balancing.affinity_timeout->count());
+        value.affinity_seconds =
+            static_cast<std::uint32_t>(frontend.group->balancing.affinity_timeout->count());
     value.idle_seconds = seconds(frontend.tunnel_idle_timeout);
     value.udp_idle_seconds = seconds(frontend.udp_idle_timeout);
     if (frontend.when_empty == Frontend::WhenEmpty::drop) value.flags |= layout::frontend_drop_when_empty;
@@ -214,12 +221,13 @@ void Services::add(const Frontend& frontend) {
     bool node_may_enter = false;
     for (const net::Cidr& range : frontend.source_ranges) {
         put(tables_.source_ranges, range_of(frontend, range), std::uint8_t{1}, "source ranges");
-        for (const net::IpAddress& ip : node_addresses_) node_may_enter = node_may_enter || range.contains(ip);
+        for (const net::IpAddress& ip : node_addresses_)
+            node_may_enter = node_may_enter || range.contains(ip);
     }
     // S-17: then what this node sends by the load balancer's address may enter too.
     if (node_may_enter)
-        put(tables_.source_ranges, range_of(frontend, *net::Cidr::parse(frontend.address.ip.text())), std::uint8_t{1},
-            "source ranges");
+        put(tables_.source_ranges, range_of(frontend, *net::Cidr::parse(frontend.address.ip.text())),
+            std::uint8_t{1}, "source ranges");
     const layout::frontend value = value_of(frontend);
     if (!tables_.port_counters.has(value.port_id))
         put(tables_.port_counters, value.port_id, layout::port_counters{}, "service ports");
@@ -228,7 +236,8 @@ void Services::add(const Frontend& frontend) {
 
 void Services::remove(const Frontend& frontend) {
     if (!is_ours(frontend)) return;
-    for (const net::Cidr& range : frontend.source_ranges) tables_.source_ranges.erase(range_of(frontend, range));
+    for (const net::Cidr& range : frontend.source_ranges)
+        tables_.source_ranges.erase(range_of(frontend, range));
     if (!frontend.source_ranges.empty())
         tables_.source_ranges.erase(range_of(frontend, *net::Cidr::parse(frontend.address.ip.text())));
     leave(frontend.group);
@@ -243,7 +252,8 @@ void Services::change(const Frontend& before, const Frontend& now) {
         // Ranges first come, then go: nobody who may enter is turned away meanwhile.
         add(now);
         for (const net::Cidr& range : before.source_ranges)
-            if (std::find(now.source_ranges.begin(), now.source_ranges.end(), range) == now.source_ranges.end())
+            if (std::find(now.source_ranges.begin(), now.source_ranges.end(), range) ==
+                now.source_ranges.end())
                 tables_.source_ranges.erase(range_of(before, range));
         if (moved) tables_.frontends.erase(key);
     } else {
@@ -295,12 +305,14 @@ void Services::write_group(const Group& group, Programmed& to) {
         if (by_load && !tables_.loads.has(made.id)) put(tables_.loads, made.id, std::uint64_t{0}, "loads");
         ++part.index;
     }
-    const bool hashed = by_load || ((scheduler == layout::scheduler_source_hash ||
-                                     scheduler == layout::scheduler_destination_hash) &&
-                                    turns.empty());
+    const bool hashed =
+        by_load ||
+        ((scheduler == layout::scheduler_source_hash || scheduler == layout::scheduler_destination_hash) &&
+         turns.empty());
     for (std::size_t first = 0; hashed && first < next.endpoints.size(); first += layout::hashes_per_chunk) {
         layout::hashes hashes{};
-        for (std::size_t i = first; i < std::min(first + layout::hashes_per_chunk, next.endpoints.size()); ++i)
+        for (std::size_t i = first; i < std::min(first + layout::hashes_per_chunk, next.endpoints.size());
+             ++i)
             hashes.value[i - first] =
                 by_load ? next.endpoints[i] : balance::rendezvous_rank(group->endpoints[i].address);
         part.index = static_cast<std::uint32_t>(next.hash_parts++);
@@ -317,7 +329,8 @@ void Services::write_group(const Group& group, Programmed& to) {
     if (to.group) {
         const bool udp = group->id.find("/UDP") != std::string::npos;
         for (const std::uint64_t endpoint : to.endpoints) {
-            if (std::find(next.endpoints.begin(), next.endpoints.end(), endpoint) != next.endpoints.end()) continue;
+            if (std::find(next.endpoints.begin(), next.endpoints.end(), endpoint) != next.endpoints.end())
+                continue;
             result_->udp_changed = result_->udp_changed || udp;
             if (to.value.affine != 0) tables_.members.erase({id, endpoint});
         }
@@ -335,8 +348,8 @@ void Services::remove_parts(std::uint64_t id, const Programmed& old) {
 }
 
 void Services::write_addresses(const catalog::Snapshot& snapshot) {
-    const auto bring = [this](const auto& table, std::vector<net::IpAddress>& have, std::vector<net::IpAddress> want,
-                              const char* what) {
+    const auto bring = [this](const auto& table, std::vector<net::IpAddress>& have,
+                              std::vector<net::IpAddress> want, const char* what) {
         std::sort(want.begin(), want.end());
         want.erase(std::unique(want.begin(), want.end()), want.end());
         if (!snapshot_) {
@@ -345,7 +358,8 @@ void Services::write_addresses(const catalog::Snapshot& snapshot) {
             std::sort(have.begin(), have.end());
         }
         for (const net::IpAddress& ip : want)
-            if (!std::binary_search(have.begin(), have.end(), ip)) put(table, to_table(ip), std::uint32_t{1}, what);
+            if (!std::binary_search(have.begin(), have.end(), ip))
+                put(table, to_table(ip), std::uint32_t{1}, what);
         for (const net::IpAddress& ip : have)
             if (!std::binary_search(want.begin(), want.end(), ip)) table.erase(to_table(ip));
         have = std::move(want);
@@ -385,7 +399,8 @@ void Services::clean_up() {
             if (is_stale(key, value)) table.erase(key);
         });
     };
-    erase_if(tables_.frontends, [&](const auto&, const layout::frontend& f) { return !frontends.contains(f.id); });
+    erase_if(tables_.frontends,
+             [&](const auto&, const layout::frontend& f) { return !frontends.contains(f.id); });
     erase_if(tables_.groups, [&](std::uint64_t id, const auto&) { return !by_id.contains(id); });
     const auto is_old_part = [&](const layout::part_key& key, const auto&) {
         const auto at = by_id.find(key.group);
@@ -430,7 +445,8 @@ std::unordered_set<std::uint64_t> Services::names_in_use() const {
         out.insert(name_key(frontend.id));
         out.insert(name_key(frontend.service));
     }
-    for (const auto& [id, programmed] : groups_) out.insert(programmed.endpoints.begin(), programmed.endpoints.end());
+    for (const auto& [id, programmed] : groups_)
+        out.insert(programmed.endpoints.begin(), programmed.endpoints.end());
     return out;
 }
 

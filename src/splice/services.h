@@ -16,9 +16,10 @@
 
 namespace hawser::splice {
 
-// The L4 services of snapshots in the kernel's tables. Only what changed since the last snapshot is written: a group is
-// written under its next generation, then turned over to, then the old one is removed, so that no packet meets half of
-// a change. What an earlier process left is cleaned up after the first snapshot. One thread.
+// The L4 services of snapshots in the kernel's tables. Only what changed since the last snapshot is written:
+// a group is written under its next generation, then turned over to, then the old one is removed, so that no
+// packet meets half of a change. What an earlier process left is cleaned up after the first snapshot. One
+// thread.
 class Services {
   public:
     struct Options {
@@ -28,15 +29,16 @@ class Services {
     Services(const Tables& tables, Names& names, Options options);
 
     struct Result {
-        catalog::Diagnostics diagnostics;  // tables that are full: what stands there is not served by the kernel
-        std::size_t written = 0;           // elements
+        catalog::Diagnostics
+            diagnostics;          // tables that are full: what stands there is not served by the kernel
+        std::size_t written = 0;  // elements
         std::chrono::microseconds took{0};
         bool udp_changed = false;  // a UDP service has lost an endpoint
     };
     Result apply(std::shared_ptr<const catalog::Snapshot> snapshot);
 
-    // Whether a service port's endpoint is not one of its service any more, while the service has others (H-09). Keys of
-    // names, as flows have them.
+    // Whether a service port's endpoint is not one of its service any more, while the service has others
+    // (H-09). Keys of names, as flows have them.
     [[nodiscard]] bool is_gone(std::uint64_t service, std::uint64_t endpoint) const;
     // The keys of names that the tables use.
     [[nodiscard]] std::unordered_set<std::uint64_t> names_in_use() const;

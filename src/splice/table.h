@@ -11,7 +11,8 @@
 
 namespace hawser::splice {
 
-// One map, typed. Borrows the descriptor, which Program owns. Every call is one or more system calls; any thread.
+// One map, typed. Borrows the descriptor, which Program owns. Every call is one or more system calls; any
+// thread.
 template <class Key, class Value>
 class Table {
   public:
@@ -36,7 +37,8 @@ class Table {
     }
     void erase(const Key& key) const { bpf_map_delete_elem(fd_, &key); }
 
-    // visit(key, value) for every element that stays in the table meanwhile; others may be missed or seen. May erase.
+    // visit(key, value) for every element that stays in the table meanwhile; others may be missed or seen.
+    // May erase.
     template <class Visit>
     void each(Visit visit) const {
         constexpr std::uint32_t most = 1024;
@@ -48,8 +50,8 @@ class Table {
         bool first = true;
         for (;;) {
             std::uint32_t count = room;
-            const int failed = bpf_map_lookup_batch(fd_, first ? nullptr : place.data(), next.data(), keys.data(),
-                                                    values.data(), &count, nullptr);
+            const int failed = bpf_map_lookup_batch(fd_, first ? nullptr : place.data(), next.data(),
+                                                    keys.data(), values.data(), &count, nullptr);
             const int error = failed == 0 ? 0 : errno;
             if (error == ENOSPC) {
                 room *= 2;

@@ -49,14 +49,18 @@ static __always_inline int translate_error(struct __sk_buff* skb, struct packet*
     key.source_port = ((const u16*)segment)[1];
     key.destination_port = ((const u16*)segment)[0];
     const struct flow* back = find_flow(&key);
-    if (!back || !is_spliced(back) || back->flags & flow_to_local) return PASS;
+    if (!back || !is_spliced(back)) return PASS;
 
+    /* A process of this node is told by the way that it expects answers from. */
+    u32 local_interface = back->flags & flow_to_local ? back->local_interface : 0;
+    const struct interface* to = local_interface ? bpf_map_lookup_elem(&interfaces, &local_interface) : 0;
+    if (local_interface && !to) return PASS;
     struct bpf_fib_lookup fib = {};
     const int from_end = same_address(&p->key.source, &key.source);
     const struct address* source = from_end ? &back->source : &p->key.source;
     ask_for_route(&fib, skb, p, source, &back->destination);
-    const long found = bpf_fib_lookup(skb, &fib, sizeof fib, 0);
-    if (found != BPF_FIB_LKUP_RET_SUCCESS || p->ttl <= 1) return DROP;
+    if (!to && bpf_fib_lookup(skb, &fib, sizeof fib, 0) != BPF_FIB_LKUP_RET_SUCCESS) return DROP;
+    if (p->ttl <= 1) return DROP;
 
     data = (void*)(long)skb->data;
     end = (void*)(long)skb->data_end;
@@ -108,11 +112,11 @@ static __always_inline int translate_error(struct __sk_buff* skb, struct packet*
         --ip->ttl;
         ip->check = ~folded16((u64)(u16)~ip->check + change + bpf_htons(0xfeff));
     }
-    set_macs(skb, fib.dmac, fib.smac);
+    set_macs(skb, to ? to->mac : fib.dmac, to ? to->mac : fib.smac);
     if (bpf_l4_csum_replace(skb, l4 + 2, 0, folded(sum), 0)) return DROP;
     if (v6 && bpf_l4_csum_replace(skb, l4 + 2, 0, folded(pseudo), BPF_F_PSEUDO_HDR | checksum_v6_flag)) return DROP;
     count(counter_icmp);
-    return bpf_redirect(fib.ifindex, 0);
+    return to ? bpf_redirect(local_interface, BPF_F_INGRESS) : bpf_redirect(fib.ifindex, 0);
 }
 
 CHECKED_ONCE int icmp(struct __sk_buff* skb, struct packet* p) {
