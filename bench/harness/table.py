@@ -13,13 +13,14 @@ GROUPS = {
     "idle": "Memory of an idle tunnel",
 }
 
-SUBJECT = "hawser"
+OURS = ("hawser", "hawser-splice")
 
 
 def ratio(row, peers):
-    """How many times Hawser is as good as the better of its peers, 1 being equal; None when one side is missing."""
-    mine = row.median(SUBJECT)
-    theirs = [value for value in (row.median(name) for name in peers if name != SUBJECT) if value]
+    """How many times Hawser (its splice, where that takes part) is as good as the better of its peers, 1 being equal; None
+    when one side is missing."""
+    mine = row.median(OURS[1]) if OURS[1] in peers else row.median(OURS[0])
+    theirs = [value for value in (row.median(name) for name in peers if name not in OURS) if value]
     if not row.ranked or not mine or not theirs:
         return None
     return mine / max(theirs) if row.more_is_better else min(theirs) / mine

@@ -23,6 +23,7 @@
 #include "control/sources.h"
 #include "net/listen.h"
 #include "splice/plane.h"
+#include "splice/program.h"
 
 namespace hawser::app {
 
@@ -139,8 +140,22 @@ void raise_descriptor_limit(control::Log& log) {
 }
 
 // Null, with the reason in the log, where the kernel or the privileges do not allow it.
-std::unique_ptr<splice::Plane> open_splice(const RunCommand& command, const std::shared_ptr<control::Log>& log) {
-    if (!command.splice) return nullptr;
+std::unique_ptr<splice::Plane> open_splice(const RunCommand& command,
+                                           const std::shared_ptr<control::Log>& log) {
+    // H-15: an earlier process may have left Services in the kernel, which nobody would keep up to date.
+    const auto stop_serving = [&] {
+        const auto stopped = splice::Program::stop_serving(command.splice_directory);
+        if (!stopped)
+            log->warning(stopped.error().text());
+        else if (*stopped)
+            log->info(
+                "splice: Services of an earlier process are the gateway's now; its tunnels go on in the "
+                "kernel");
+    };
+    if (!command.splice) {
+        stop_serving();
+        return nullptr;
+    }
     splice::Plane::Options options;
     options.program = {command.splice_directory, command.splice_tunnels};
     options.port_low = command.splice_port_low;
@@ -161,6 +176,7 @@ std::unique_ptr<splice::Plane> open_splice(const RunCommand& command, const std:
     auto opened = splice::Plane::open(options, std::move(callbacks));
     if (!opened) {
         log->info("splice is off, the relay carries all tunnels: " + opened.error().text());
+        if (opened.error().code != EBUSY) stop_serving();
         return nullptr;
     }
     log->info((*opened)->adopted() ? "splice: took over the tables in " + command.splice_directory

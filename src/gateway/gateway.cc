@@ -48,6 +48,20 @@ bool has_endpoints(const std::shared_ptr<const catalog::EndpointGroup>& group) {
     return group && !group->endpoints.empty();
 }
 
+// What lies in a range of both.
+std::vector<net::Cidr> common_of(const std::vector<net::Cidr>& some, const std::vector<net::Cidr>& others) {
+    std::vector<net::Cidr> out;
+    for (const net::Cidr& a : some) {
+        for (const net::Cidr& b : others) {
+            if (a.bits <= b.bits && a.contains(b.network))
+                out.push_back(b);
+            else if (b.contains(a.network))
+                out.push_back(a);
+        }
+    }
+    return out;
+}
+
 void add_frontend(Binds& binds, const std::shared_ptr<const catalog::Snapshot>& snapshot,
                   const catalog::Frontend& frontend, const Options& options) {
     if (frontend.kind == catalog::FrontendKind::cluster_ip || frontend.protocol == catalog::Protocol::sctp)
@@ -56,6 +70,14 @@ void add_frontend(Binds& binds, const std::shared_ptr<const catalog::Snapshot>& 
     bind.address = frontend.address;
     bind.options.udp = frontend.protocol == catalog::Protocol::udp;
     bind.options.source_ranges = frontend.source_ranges;
+    // S-17: where the node may enter, so may what it sends by the load balancer's address itself.
+    const auto holds_node = [&](const net::Cidr& range) {
+        const auto& own = snapshot->node_addresses;
+        return std::any_of(own.begin(), own.end(),
+                           [&](const net::IpAddress& ip) { return range.contains(ip); });
+    };
+    if (std::any_of(frontend.source_ranges.begin(), frontend.source_ranges.end(), holds_node))
+        bind.options.source_ranges.push_back(*net::Cidr::parse(frontend.address.ip.text()));
     bind.purpose.frontend = std::shared_ptr<const catalog::Frontend>(snapshot, &frontend);
     bind.what = frontend.id;
     if (!has_endpoints(frontend.group)) {
@@ -64,9 +86,13 @@ void add_frontend(Binds& binds, const std::shared_ptr<const catalog::Snapshot>& 
         // Drop (P-03): silence for those outside; clients of this node and its pods may still have endpoints
         // (P-04).
         bind.options.drop_everything = !has_endpoints(frontend.cluster_group);
-        bind.options.source_ranges = options.pod_cidrs;
+        std::vector<net::Cidr> inside = options.pod_cidrs;
         for (const net::IpAddress& address : snapshot->node_addresses)
-            bind.options.source_ranges.push_back(*net::Cidr::parse(address.text()));
+            inside.push_back(*net::Cidr::parse(address.text()));
+        if (!frontend.address.ip.is_unspecified())
+            inside.push_back(*net::Cidr::parse(frontend.address.ip.text()));
+        bind.options.source_ranges =
+            frontend.source_ranges.empty() ? inside : common_of(inside, bind.options.source_ranges);
         if (bind.options.source_ranges.empty()) bind.options.drop_everything = true;
     }
     const std::string key = bind_key(bind);
@@ -202,7 +228,10 @@ struct Gateway::Impl {
 
 Gateway::Gateway(Options options, std::shared_ptr<LogSink> log) {
     if (options.workers == 0) options.workers = std::max(1U, std::thread::hardware_concurrency());
-    if (options.limits.max_connections == 0) options.limits.max_connections = connections_that_fit();
+    if (options.limits.max_connections == 0) {
+        options.limits.max_connections = connections_that_fit();
+        options.limits.count_spliced = options.limits.max_connections_per_client != 0;
+    }
     impl_ = std::make_unique<Impl>(std::move(options), std::move(log));
 }
 

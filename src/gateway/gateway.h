@@ -34,6 +34,8 @@ struct Limits {
     std::size_t max_connections = 0;  // clients at a time, tunnels included; 0 = from RLIMIT_NOFILE
     std::size_t max_connections_per_client = 0;  // 0 = no limit
     double max_handshakes_per_second = 0;        // new connections of the whole process; 0 = no limit
+    // Spliced tunnels count too. Not where only the descriptors, of which they have none, set the limit.
+    bool count_spliced = true;
 };
 
 // What the kernel's part of the data path offers; all empty: there is none.

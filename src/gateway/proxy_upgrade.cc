@@ -79,7 +79,7 @@ struct TunnelTail {
     balance::Hold hold;
     LimitHold limits;
     std::vector<FrozenLog> logs;
-    FrozenLog::End begun;
+    std::uint64_t head_sent = 0;  // bytes of the 101
     SteadyTime request_started, attempt_started;
 };
 
@@ -121,29 +121,34 @@ net::Task<HttpConnection::After> ProxyExchange::open_tunnel() {
     tail->pass = std::move(connection_.pass_);
     tail->hold = std::move(hold_);
     tail->limits = std::move(limit_hold_);
-    tail->begun.bytes_sent = connection_.bytes_to_client_;
-    tail->begun.head_sent = connection_.bytes_to_client_;
+    tail->head_sent = connection_.bytes_to_client_;
     tail->request_started = x_.started_steady;
     tail->attempt_started = attempt_started_;
     x_.bytes_sent = connection_.bytes_to_client_;
     for (const auto& log : settings_.access_logs)
         if (wants_log(log, x_)) tail->logs.emplace_back(log, x_);
 
+    std::function<void()> on_spliced;
+    if (!worker_.shared().options.limits.count_spliced) on_spliced = [tail] { tail->pass = {}; };
     Worker& worker = worker_;
-    worker.open_tunnel(std::move(tunnel), std::move(ends), [&worker, tail](const tunnel::Tunnel& t) {
-        for (const FrozenLog& log : tail->logs) {
-            FrozenLog::End end = tail->begun;
-            end.bytes_sent += t.from_endpoint.bytes;
-            end.endpoint_sent = t.from_client.bytes;
-            end.endpoint_received = t.from_endpoint.bytes;
-            end.now = worker.loop().system_now();
-            end.now_steady = worker.loop().now();
-            end.duration = std::chrono::duration_cast<Duration>(end.now_steady - tail->request_started);
-            end.endpoint_duration =
-                std::chrono::duration_cast<Duration>(end.now_steady - tail->attempt_started);
-            worker.logs().write(log.path(), log.render(end));
-        }
-    });
+    worker.open_tunnel(
+        std::move(tunnel), std::move(ends),
+        [&worker, tail](const tunnel::Tunnel& t) {
+            for (const FrozenLog& log : tail->logs) {
+                FrozenLog::End end;
+                end.head_sent = tail->head_sent;
+                end.bytes_sent = tail->head_sent + t.from_endpoint.bytes;
+                end.endpoint_sent = t.from_client.bytes;
+                end.endpoint_received = t.from_endpoint.bytes;
+                end.now = worker.loop().system_now();
+                end.now_steady = worker.loop().now();
+                end.duration = std::chrono::duration_cast<Duration>(end.now_steady - tail->request_started);
+                end.endpoint_duration =
+                    std::chrono::duration_cast<Duration>(end.now_steady - tail->attempt_started);
+                worker.logs().write(log.path(), log.render(end));
+            }
+        },
+        std::move(on_spliced));
     co_return After::tunnel;
 }
 

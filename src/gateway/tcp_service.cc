@@ -65,7 +65,7 @@ net::Task<void> serve_tcp(Worker& worker, net::Fd fd, net::SocketAddress peer, P
     const auto local = net::local_address(client->fd());
     const auto frontend = purpose->frontend;
     if (!frontend || !client->open()) co_return client->close_with_reset();
-    const bool inside = frontend->cluster_group && worker.is_inside(peer.ip);
+    const bool inside = frontend->cluster_group && worker.is_inside(peer.ip, local.ip);
     const auto group = inside ? frontend->cluster_group : frontend->group;
     const auto refuse = [&](const char* cause) {
         ++worker.stats().refused[cause];

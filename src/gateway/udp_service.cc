@@ -167,7 +167,7 @@ void UdpService::on_events(std::uint32_t) {
 
 UdpService::Flow* UdpService::flow_of(const Key& key) {
     if (const auto at = flows_.find(key); at != flows_.end()) return at->second;
-    const bool inside = frontend_->cluster_group && worker_.is_inside(key.client.ip);
+    const bool inside = frontend_->cluster_group && worker_.is_inside(key.client.ip, key.local);
     const auto& group = inside ? frontend_->cluster_group : frontend_->group;
     if (!group) return nullptr;
     const auto picker = worker_.picker(group);

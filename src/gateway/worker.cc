@@ -11,15 +11,17 @@
 
 namespace hawser::gateway {
 
-bool Worker::is_inside(const net::IpAddress& client) const {
+bool Worker::is_inside(const net::IpAddress& client, const net::IpAddress& asked) const {
     const auto& pods = shared_.options.pod_cidrs;
-    return client.is_loopback() ||
+    return client.is_loopback() || client == asked ||
            std::find(node_addresses_.begin(), node_addresses_.end(), client) != node_addresses_.end() ||
            std::any_of(pods.begin(), pods.end(), [&](const net::Cidr& c) { return c.contains(client); });
 }
 
 Worker::Worker(Shared& shared, unsigned index, unsigned count)
-    : shared_(shared), index_(index), tunnels_(loop_, index, count, shared.options.splicing.first_tunnel_id, shared.options.splicing.splicer),
+    : shared_(shared),
+      index_(index),
+      tunnels_(loop_, index, count, shared.options.splicing.first_tunnel_id, shared.options.splicing.splicer),
       pool_(loop_) {
     loop_.at_turn_end([this] { logs_.flush(); });
 }
@@ -213,7 +215,7 @@ void Worker::descriptors_are_back() {
 }
 
 void Worker::open_tunnel(tunnel::Tunnel tunnel, tunnel::Relay::Ends ends,
-                         std::function<void(const tunnel::Tunnel&)> tail) {
+                         std::function<void(const tunnel::Tunnel&)> tail, std::function<void()> on_spliced) {
     if (!tunnel.may_splice)
         tunnel.splice = "off";
     else if (shared_.options.splicing.splicer == nullptr)
@@ -221,13 +223,14 @@ void Worker::open_tunnel(tunnel::Tunnel tunnel, tunnel::Relay::Ends ends,
     Stats::PerService& service = stats_.services[tunnel.service];
     ++service.tunnels_active;
     ++service.tunnels_opened;
-    auto& relay = tunnels_.add(std::move(tunnel), std::move(ends),
-                               [this, &service, ended = std::move(tail)](const tunnel::Tunnel& t) {
-                                   count_end(t, service);
-                                   if (wants_log(LogLevel::info))
-                                       log(LogLevel::info, tunnel::log_line(t, "close"));
-                                   ended(t);
-                               });
+    auto& relay = tunnels_.add(
+        std::move(tunnel), std::move(ends),
+        [this, ended = std::move(tail)](const tunnel::Tunnel& t) {
+            count_end(t, stats_.services[t.service]);
+            if (wants_log(LogLevel::info)) log(LogLevel::info, tunnel::log_line(t, "close"));
+            ended(t);
+        },
+        std::move(on_spliced));
     if (wants_log(LogLevel::info)) log(LogLevel::info, tunnel::log_line(relay.snapshot(), "open"));
     if (draining_) relay.drain(1001, "going away", net::Duration{5'000});
 }

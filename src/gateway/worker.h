@@ -107,8 +107,9 @@ class Worker {
     // Connections that are served now, so that a drain can end the idle ones.
     void add(ServedConnection& connection);
     void remove(ServedConnection& connection);
-    // P-04: a client of this node or of one of its pods.
-    [[nodiscard]] bool is_inside(const net::IpAddress& client) const;
+    // P-04: a client of this node or of one of its pods. `asked`: the address that it connected to, which a
+    // process of this node has for its own where that address is a local route's.
+    [[nodiscard]] bool is_inside(const net::IpAddress& client, const net::IpAddress& asked) const;
 
     // Bytes that are not printable ASCII stand as \xHH: a line may quote a client or an endpoint.
     void log(LogLevel level, std::string_view line) const;
@@ -117,7 +118,7 @@ class Worker {
     // Joins two connections: logs the opening, counts, and logs the end. `tail` is called at the end with the
     // value and lives as long as the tunnel.
     void open_tunnel(tunnel::Tunnel tunnel, tunnel::Relay::Ends ends,
-                     std::function<void(const tunnel::Tunnel&)> tail);
+                     std::function<void(const tunnel::Tunnel&)> tail, std::function<void()> on_spliced = {});
     void accepted(net::Fd fd, const net::SocketAddress& peer, const PurposeSlot& purpose);
     // Said once for a shortage, however many listeners meet it, and once when it is over.
     void out_of_descriptors(int error);

@@ -52,7 +52,7 @@ std::optional<ConnectionFacts> facts_of(int fd) {
         out.our_window_scale = info.tcpi_rcv_wscale;
     }
     out.send_mss = info.tcpi_snd_mss + (out.timestamps ? timestamp_option : 0);
-    out.advertised_mss = info.tcpi_advmss;
+    out.advertised_mss = info.tcpi_advmss + (out.timestamps ? timestamp_option : 0);
     return out;
 }
 

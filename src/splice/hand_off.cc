@@ -147,10 +147,14 @@ void KernelHandOff::narrow(bool yes) {
     }
 }
 
-tunnel::HandOff::Step KernelHandOff::advance(bool quiet, const tunnel::Tunnel& moved) {
-    if (phase_ == Phase::spliced) return Step::spliced;
-    if (phase_ == Phase::transit) return quiet ? try_to_finish() : Step::transit;
-    const Step step = quiet ? try_to_cut(moved) : Step::wait;
+tunnel::HandOff::Step KernelHandOff::advance(const Relayed& relayed) {
+    if (phase_ == Phase::closing) {
+        if (Clock::now() - spliced_at_ < grace) return Step::transit;
+        close();
+    }
+    if (phase_ == Phase::over) return Step::spliced;
+    if (phase_ == Phase::transit) return try_to_finish(relayed);
+    const Step step = relayed.quiet ? try_to_cut(relayed) : Step::wait;
     if (step != Step::wait) return step;
     ++tries_;
     if (tries_ == tries_before_narrowing) {
@@ -172,8 +176,13 @@ bool KernelHandOff::has_been_seen(const End& end, layout::flow& flow) {
     return flow.tsval != 0 && monotonic_ns() - flow.last_seen < fresh_ns;
 }
 
-tunnel::HandOff::Step KernelHandOff::try_to_cut(const tunnel::Tunnel& moved) {
+tunnel::HandOff::Step KernelHandOff::try_to_cut(const Relayed& relayed) {
     if (unsent(client_.fd) != 0 || unsent(endpoint_.fd) != 0) return Step::wait;
+    // The handshakes of the two connections differ: until each end has its own, the other's must not reach it
+    // as the head of a segment that is repeated.
+    if (unacknowledged(client_.fd) > static_cast<std::int64_t>(relayed.from_endpoint.bytes) ||
+        unacknowledged(endpoint_.fd) > static_cast<std::int64_t>(relayed.from_client.bytes))
+        return Step::wait;
     layout::flow from_client{}, from_endpoint{};
     const bool seen = has_been_seen(client_, from_client);
     if (!has_been_seen(endpoint_, from_endpoint) || !seen) {
@@ -216,15 +225,16 @@ tunnel::HandOff::Step KernelHandOff::try_to_cut(const tunnel::Tunnel& moved) {
     flipped.cut_endpoint = endpoint_.cut.receive_next;
     flipped.sent_client = client_.cut.send_next;
     flipped.sent_endpoint = endpoint_.cut.send_next;
-    flipped.bytes_in = moved.from_client.bytes;
-    flipped.bytes_out = moved.from_endpoint.bytes;
-    flipped.frames_in = static_cast<std::uint32_t>(moved.from_client.frames);
-    flipped.frames_out = static_cast<std::uint32_t>(moved.from_endpoint.frames);
+    flipped.bytes_in = relayed.from_client.bytes;
+    flipped.bytes_out = relayed.from_endpoint.bytes;
+    flipped.frames_in = static_cast<std::uint32_t>(relayed.from_client.frames);
+    flipped.frames_out = static_cast<std::uint32_t>(relayed.from_endpoint.frames);
     if (tables.records.replace(id_, flipped) != 0) {
         why_not_ = "table lost it";
         return Step::refused;
     }
     phase_ = Phase::transit;
+    for (End* end : {&client_, &endpoint_}) end->held = end->cut.send_next;
     cut_at_ = Clock::now();
     return Step::transit;
 }
@@ -262,34 +272,61 @@ layout::flow KernelHandOff::flow_of(const End& from, const End& to, const layout
     return flow;
 }
 
-tunnel::HandOff::Step KernelHandOff::try_to_finish() {
-    if (Clock::now() - cut_at_ < grace) return Step::transit;
+tunnel::HandOff::Step KernelHandOff::try_to_finish(const Relayed& relayed) {
+    raise_hold();
+    if (!relayed.quiet || Clock::now() - cut_at_ < grace) return Step::transit;
     if (unread(client_.fd) > 0 || unread(endpoint_.fd) > 0) return Step::transit;
     for (const End* end : {&client_, &endpoint_}) {
-        // Everything that our socket ever sent has arrived: it says so, or the program has seen it
+        // FIONREAD does not tell of a FIN: the relay must have read it, and passed it on.
+        const auto facts = facts_of(end->fd);
+        const bool finished = end == &client_ ? relayed.client_finished : relayed.endpoint_finished;
+        if (facts && !facts->established && !finished) return Step::transit;
+        // Everything that our socket was ever given has arrived: it says so, or the program has seen it
         // acknowledged.
         if (unacknowledged(end->fd) == 0) continue;
         const auto numbers = numbers_of(end->fd);
         const auto flow = context_.tables.flows.find(end->key);
         if (!numbers || !flow || !reached(flow->acknowledged, numbers->send_next)) return Step::transit;
     }
+    settle(client_, endpoint_);
+    settle(endpoint_, client_);
     const auto record = context_.tables.records.find(id_);
     if (!record) {
         why_not_ = "table lost it";
         return Step::refused;
     }
-    settle(client_, endpoint_);
-    settle(endpoint_, client_);
     layout::record flipped = *record;
     flipped.state = layout::state_spliced;
     if (context_.tables.records.replace(id_, flipped) != 0) {
         why_not_ = "table lost it";
         return Step::refused;
     }
-    phase_ = Phase::spliced;
+    // What the program had given to the sockets may still be on its way to them: it must find them.
+    phase_ = Phase::closing;
+    spliced_at_ = Clock::now();
+    return Step::transit;
+}
+
+// What the relay has passed on since the cut, our sockets have sent too: its acknowledgements are theirs to
+// hear of, or they would repeat it for ever.
+void KernelHandOff::raise_hold() {
+    const auto client = numbers_of(client_.fd);
+    const auto endpoint = numbers_of(endpoint_.fd);
+    if (!client || !endpoint) return;
+    if (client->send_next == client_.held && endpoint->send_next == endpoint_.held) return;
+    client_.held = client->send_next;
+    endpoint_.held = endpoint->send_next;
+    if (auto record = context_.tables.records.find(id_)) {
+        record->sent_client = client_.held;
+        record->sent_endpoint = endpoint_.held;
+        context_.tables.records.replace(id_, *record);
+    }
+}
+
+void KernelHandOff::close() {
     close_silently(client_.fd);
     close_silently(endpoint_.fd);
-    return Step::spliced;
+    phase_ = Phase::over;
 }
 
 // What came to the socket after the cut, because it had passed the program before: the flow has not counted
@@ -323,12 +360,10 @@ void KernelHandOff::reset() {
         if (!flow || !other) continue;
         send_reset(end->key, *flow, *other);
     }
-    close_silently(client_.fd);
-    close_silently(endpoint_.fd);
+    close();
     // What comes now meets no socket, and the stack refuses it.
     forget();
     id_ = 0;
-    phase_ = Phase::spliced;
 }
 
 }  // namespace hawser::splice

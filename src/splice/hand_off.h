@@ -34,13 +34,16 @@ class KernelHandOff final : public tunnel::HandOff {
                                                 int client, int endpoint, const char*& why_not);
     ~KernelHandOff() override;
 
-    Step advance(bool quiet, const tunnel::Tunnel& moved) override;
+    Step advance(const Relayed& relayed) override;
     [[nodiscard]] const char* why_not() const override { return why_not_; }
     [[nodiscard]] bool can_turn_back() const override { return phase_ == Phase::relay; }
+    [[nodiscard]] bool is_spliced() const override { return phase_ == Phase::closing; }
+    void close() override;
     void reset() override;
 
   private:
-    enum class Phase : std::uint8_t { relay, transit, spliced };
+    // closing: spliced, and the sockets still take what the program had given them before that.
+    enum class Phase : std::uint8_t { relay, transit, closing, over };
     using Time = std::chrono::steady_clock::time_point;
     struct End {
         int fd = -1;
@@ -48,14 +51,16 @@ class KernelHandOff final : public tunnel::HandOff {
         net::SocketAddress peer, local;
         ConnectionFacts facts;
         ConnectionNumbers cut;
+        std::uint32_t held = 0;  // send_next that the record has
         bool narrowed = false;
     };
     explicit KernelHandOff(const Context& context) : context_(context) {}
 
     const char* prepare(const tunnel::Tunnel& tunnel);
     const char* check() const;
-    Step try_to_cut(const tunnel::Tunnel& moved);
-    Step try_to_finish();
+    Step try_to_cut(const Relayed& relayed);
+    Step try_to_finish(const Relayed& relayed);
+    void raise_hold();
     bool has_been_seen(const End& end, layout::flow& flow);
     [[nodiscard]] layout::flow flow_of(const End& from, const End& to, const layout::flow& seen_from,
                                        const layout::flow& seen_to, bool from_client) const;
@@ -71,7 +76,7 @@ class KernelHandOff final : public tunnel::HandOff {
     Phase phase_ = Phase::relay;
     const char* why_not_ = "starting";
     unsigned tries_ = 0;
-    Time begun_, poked_, cut_at_;
+    Time begun_, poked_, cut_at_, spliced_at_;
 };
 
 }  // namespace hawser::splice

@@ -92,14 +92,16 @@ class Counted final : public tunnel::HandOff {
     Counted(std::unique_ptr<KernelHandOff> inner, std::atomic<std::uint64_t>& handed_off,
             std::atomic<std::uint64_t>& refused)
         : inner_(std::move(inner)), handed_off_(handed_off), refused_(refused) {}
-    Step advance(bool quiet, const tunnel::Tunnel& moved) override {
-        const Step step = inner_->advance(quiet, moved);
+    Step advance(const Relayed& relayed) override {
+        const Step step = inner_->advance(relayed);
         if (step == Step::spliced) handed_off_.fetch_add(1, std::memory_order_relaxed);
         if (step == Step::refused) refused_.fetch_add(1, std::memory_order_relaxed);
         return step;
     }
     [[nodiscard]] const char* why_not() const override { return inner_->why_not(); }
     [[nodiscard]] bool can_turn_back() const override { return inner_->can_turn_back(); }
+    [[nodiscard]] bool is_spliced() const override { return inner_->is_spliced(); }
+    void close() override { inner_->close(); }
     void reset() override { inner_->reset(); }
 
   private:

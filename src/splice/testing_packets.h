@@ -6,12 +6,17 @@
 // included.
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -198,6 +203,15 @@ struct Outcome {
     Bytes bytes;
 };
 
+// How a packet meets a program.
+struct Arrival {
+    const char* interface = "client0";
+    Hook hook = Hook::ingress;
+    std::uint32_t gso_size = 0;  // of a super-packet; CHECKSUM_PARTIAL cannot be had in a test run
+    std::uint32_t mark = 0;
+    bool forwarded = false;  // at egress: it came in by an interface
+};
+
 // A node: client side (10.1.0.0/24, fd01::/64) and pod side (10.2.0.0/24, fd02::/64), with neighbours that
 // are known.
 class Node {
@@ -248,28 +262,47 @@ class Node {
         const std::vector<std::uint64_t> zeros(1024);
         for (std::uint32_t i = 0; i < layout::counters; ++i)
             bpf_map_update_elem(t.counts, &i, zeros.data(), BPF_ANY);
+        events();
         put_interface("client0", "10.1.0.1", "fd01::1");
         put_interface("pod0", "10.2.0.1", "fd02::1");
         tables().settings.put(0, layout::settings{20'000, 29'999, 0});
         for (const char* ip : {"10.1.0.1", "10.2.0.1", "fd01::1", "fd02::1"})
             tables().node_addresses.put(to_table(*net::IpAddress::parse(ip)), 1);
     }
-    Outcome run(const Bytes& packet, const char* interface = "client0", Hook hook = Hook::ingress,
-                std::uint32_t gso_size = 0) {
+    Outcome run(const Bytes& packet, const Arrival& arrival) {
         __sk_buff context{};
-        context.ifindex = if_nametoindex(interface);
-        context.gso_size = gso_size;
-        if (gso_size != 0) context.gso_segs = static_cast<std::uint32_t>(packet.size()) / gso_size + 1;
+        context.ifindex = if_nametoindex(arrival.interface);
+        context.ingress_ifindex = arrival.forwarded ? if_nametoindex(arrival.interface) : 0;
+        context.mark = arrival.mark;
+        context.gso_size = arrival.gso_size;
+        if (arrival.gso_size != 0)
+            context.gso_segs = static_cast<std::uint32_t>(packet.size()) / arrival.gso_size + 1;
         Outcome out;
         out.bytes.resize(packet.size() + 256);
         LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_out = out.bytes.data(),
                     .data_size_in = static_cast<std::uint32_t>(packet.size()),
                     .data_size_out = static_cast<std::uint32_t>(out.bytes.size()), .ctx_in = &context,
                     .ctx_size_in = sizeof context, .repeat = 1);
-        const int failed = bpf_prog_test_run_opts(program_->program(hook), &options);
+        const int failed = bpf_prog_test_run_opts(program_->program(arrival.hook), &options);
         if (failed != 0) throw std::runtime_error("test run: " + std::to_string(failed));
         out.verdict = options.retval;
         out.bytes.resize(options.data_size_out);
+        return out;
+    }
+    Outcome run(const Bytes& packet, const char* interface = "client0", Hook hook = Hook::ingress,
+                std::uint32_t gso_size = 0) {
+        return run(packet, Arrival{.interface = interface, .hook = hook, .gso_size = gso_size});
+    }
+    // What the program has told through the ring buffer since the last call.
+    std::vector<layout::event> events() {
+        std::vector<layout::event> out;
+        const auto take = [](void* to, void* data, std::size_t) {
+            static_cast<std::vector<layout::event>*>(to)->push_back(*static_cast<layout::event*>(data));
+            return 0;
+        };
+        ring_buffer* ring = ring_buffer__new(tables().events, take, &out, nullptr);
+        ring_buffer__consume(ring);
+        ring_buffer__free(ring);
         return out;
     }
     [[nodiscard]] static std::array<std::uint8_t, 6> mac(const char* interface) {
@@ -346,6 +379,39 @@ class Node {
 
     std::string directory_;
     std::unique_ptr<Program> program_;
+};
+
+// Frames that an interface sees, those that go out by it too.
+class Wire {
+  public:
+    explicit Wire(const char* interface)
+        : fd_(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(ETH_P_ALL))) {
+        sockaddr_ll address{};
+        address.sll_family = AF_PACKET;
+        address.sll_protocol = htons(ETH_P_ALL);
+        address.sll_ifindex = static_cast<int>(if_nametoindex(interface));
+        EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    }
+    // Those of TCP and of one port, within a moment.
+    std::vector<Bytes> take(std::uint16_t port, int milliseconds = 50) {
+        std::vector<Bytes> out;
+        Bytes buffer(70'000);
+        pollfd poll{fd_.get(), POLLIN, 0};
+        while (::poll(&poll, 1, milliseconds) > 0) {
+            const ssize_t size = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+            if (size < 54) continue;
+            const bool v4 = detail::get16(buffer, 12) == 0x0800;
+            const std::size_t l4 = v4 ? 34 : 54;
+            if (buffer[v4 ? 23 : 20] != IPPROTO_TCP || static_cast<std::size_t>(size) < l4 + 20) continue;
+            if (detail::get16(buffer, l4) != port && detail::get16(buffer, l4 + 2) != port) continue;
+            out.emplace_back(buffer.begin(), buffer.begin() + size);
+            milliseconds = 0;
+        }
+        return out;
+    }
+
+  private:
+    net::Fd fd_;
 };
 
 // One node for all tests of a program: made at the first use.

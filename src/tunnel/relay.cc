@@ -26,14 +26,16 @@ constexpr net::Duration depart_again{5'000};
 Side other(Side side) { return side == Side::client ? Side::endpoint : Side::client; }
 }  // namespace
 
-Relay::Relay(Registry& registry, Tunnel tunnel, Ends ends, OnClosed on_closed)
+Relay::Relay(Registry& registry, Tunnel tunnel, Ends ends, OnClosed on_closed,
+             std::function<void()> on_spliced)
     : registry_(registry),
       tunnel_(std::move(tunnel)),
       client_(std::move(ends.client)),
       endpoint_(std::move(ends.endpoint)),
       started_(registry.loop().now()),
       last_activity_(started_),
-      on_closed_(std::move(on_closed)) {
+      on_closed_(std::move(on_closed)),
+      on_spliced_(std::move(on_spliced)) {
     if (!ends.early_from_client.empty()) {
         account(up_, Side::client, ends.early_from_client.data(), ends.early_from_client.size());
         keep(up_, ends.early_from_client.data(), ends.early_from_client.size());
@@ -125,16 +127,19 @@ void Relay::advance_hand_off() {
     const auto drained = [](const Direction& d, const net::Socket& from) {
         return !d.pending && (d.source_finished || !from.readable());
     };
-    Tunnel moved;
-    moved.from_client = {up_.bytes, up_.frames.frames(), {}};
-    moved.from_endpoint = {down_.bytes, down_.frames.frames(), {}};
-    const bool quiet = drained(up_, *client_) && drained(down_, *endpoint_);
+    HandOff::Relayed relayed;
+    relayed.from_client = {up_.bytes, up_.frames.frames(), {}};
+    relayed.from_endpoint = {down_.bytes, down_.frames.frames(), {}};
+    relayed.client_finished = up_.finished();
+    relayed.endpoint_finished = down_.finished();
+    relayed.quiet = drained(up_, *client_) && drained(down_, *endpoint_);
     auto& timers = registry_.loop().timers();
     const auto now = registry_.loop().now();
-    switch (departure_->hand_off->advance(quiet, moved)) {
+    switch (departure_->hand_off->advance(relayed)) {
         case HandOff::Step::wait:
-            timers.set(*departure_,
-                       now + std::min(longest_poll, net::Duration{1 + static_cast<int>(departure_->tries++) / 8}));
+            timers.set(
+                *departure_,
+                now + std::min(longest_poll, net::Duration{1 + static_cast<int>(departure_->tries++) / 8}));
             return;
         case HandOff::Step::transit:
             if (!is_transit) enter_transit();
@@ -171,6 +176,7 @@ void Relay::leave_to_the_kernel() {
     cancel();
     client_->close();
     endpoint_->close();
+    if (on_spliced_) on_spliced_();
     registry_.remove(*this);
 }
 
@@ -216,7 +222,8 @@ Relay::Progress Relay::move(Direction& d, net::Socket& from, net::Socket& to, Si
         d.fin_sent = true;
         // Where both ends have finished, closing sends this FIN.
         const Direction& opposite = &d == &up_ ? down_ : up_;
-        if (!(d.source_finished && opposite.finished())) to.finish_writing();
+        // In transit the closing is silent.
+        if (!(d.source_finished && opposite.finished()) || in_transit()) to.finish_writing();
     }
     return Progress::blocked;
 }
@@ -330,6 +337,10 @@ void Relay::on_timer() {
 
 void Relay::end(CloseReason reason, bool with_reset) {
     if (ended_) return;
+    if (is_spliced()) {
+        departure_->hand_off->close();
+        return leave_to_the_kernel();
+    }
     ended_ = true;
     cancel();
     if (in_transit()) {
@@ -357,10 +368,12 @@ Registry::~Registry() {
     relays_.clear_and_dispose([](Relay* relay) { delete relay; });
 }
 
-Relay& Registry::add(Tunnel tunnel, Relay::Ends ends, Relay::OnClosed on_closed) {
+Relay& Registry::add(Tunnel tunnel, Relay::Ends ends, Relay::OnClosed on_closed,
+                     std::function<void()> on_spliced) {
     tunnel.id = next_id_;
     next_id_ += id_step_;
-    auto* relay = new Relay(*this, std::move(tunnel), std::move(ends), std::move(on_closed));
+    auto* relay =
+        new Relay(*this, std::move(tunnel), std::move(ends), std::move(on_closed), std::move(on_spliced));
     relays_.push_back(*relay);
     ++size_;
     ++ended_.opened;
@@ -392,7 +405,7 @@ void Registry::each(const std::function<void(Relay&)>& visit) {
 
 bool Registry::kill(std::uint64_t id) {
     for (Relay& relay : relays_) {
-        if (relay.id() != id) continue;
+        if (relay.id() != id || relay.is_spliced()) continue;
         relay.kill(CloseReason::killed);
         return true;
     }

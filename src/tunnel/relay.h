@@ -8,8 +8,8 @@
 
 #include "net/socket.h"
 #include "net/timer.h"
-#include "tunnel/splicer.h"
 #include "tunnel/frame_tracker.h"
+#include "tunnel/splicer.h"
 #include "tunnel/tunnel.h"
 
 namespace hawser::tunnel {
@@ -30,7 +30,8 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
         std::string early_from_client;
         std::string early_from_endpoint;
     };
-    Relay(Registry& registry, Tunnel tunnel, Ends ends, OnClosed on_closed);
+    // on_spliced: the tunnel has no descriptors any more; may be empty.
+    Relay(Registry& registry, Tunnel tunnel, Ends ends, OnClosed on_closed, std::function<void()> on_spliced);
     ~Relay() override;
 
     // The value as it is now.
@@ -44,6 +45,10 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
     // finish. Other protocols go on until `grace` is over.
     void drain(std::uint16_t code, std::string_view reason, net::Duration grace);
     [[nodiscard]] bool draining() const { return drain_code_ != 0; }
+    // The kernel carries it already; the sockets are about to be closed.
+    [[nodiscard]] bool is_spliced() const {
+        return departure_ && departure_->hand_off && departure_->hand_off->is_spliced();
+    }
 
   private:
     // One direction: what was read from `from` and is owed to `to`.
@@ -96,6 +101,7 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
     net::TimePoint started_;
     net::TimePoint last_activity_;
     OnClosed on_closed_;
+    std::function<void()> on_spliced_;
     std::string close_reason_text_;  // of drain()
     std::uint16_t drain_code_ = 0;   // not 0: draining
     net::TimePoint drain_deadline_;
@@ -107,7 +113,8 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
 // All tunnels of one worker. The worker's thread only.
 class Registry {
   public:
-    // `first_id`: ids begin above it. `splicer` takes tunnels over; null = none does. It outlives the registry's loop.
+    // `first_id`: ids begin above it. `splicer` takes tunnels over; null = none does. It outlives the
+    // registry's loop.
     Registry(net::Loop& loop, unsigned worker, unsigned workers, std::uint64_t first_id = 0,
              Splicer* splicer = nullptr)
         : loop_(loop), next_id_(first_id + worker + 1), id_step_(workers), splicer_(splicer) {}
@@ -116,7 +123,8 @@ class Registry {
     Registry& operator=(const Registry&) = delete;
 
     // Gives the tunnel its id and starts the relay.
-    Relay& add(Tunnel tunnel, Relay::Ends ends, Relay::OnClosed on_closed);
+    Relay& add(Tunnel tunnel, Relay::Ends ends, Relay::OnClosed on_closed,
+               std::function<void()> on_spliced = {});
     [[nodiscard]] std::size_t size() const { return size_; }
     void each(const std::function<void(Relay&)>& visit);
     // False: no such tunnel here.

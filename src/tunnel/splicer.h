@@ -20,10 +20,20 @@ class HandOff {
         spliced,  // the kernel carries it; the sockets were closed in silence, their descriptors are to be closed
         refused,  // it stays in the relay: why_not()
     };
-    // `quiet`: the relay owes nobody a byte and has read everything that it knew of. `moved`: what it has moved.
-    virtual Step advance(bool quiet, const Tunnel& moved) = 0;
+    // What the relay has done so far.
+    struct Relayed {
+        bool quiet = false;  // it owes nobody a byte, and has read everything that it knew of
+        Flow from_client, from_endpoint;
+        bool client_finished = false, endpoint_finished = false;  // FIN was read, and passed on
+    };
+    virtual Step advance(const Relayed& relayed) = 0;
     [[nodiscard]] virtual const char* why_not() const = 0;  // a word, static
     [[nodiscard]] virtual bool can_turn_back() const = 0;   // false in transit
+    // The kernel carries it alone already, and the sockets are about to be closed: the tunnel's end is not the relay's to
+    // tell any more.
+    [[nodiscard]] virtual bool is_spliced() const = 0;
+    // Once is_spliced(): closes the sockets in silence, at once.
+    virtual void close() = 0;
     // In transit: ends the tunnel with RST to both ends.
     virtual void reset() = 0;
 };

@@ -104,7 +104,9 @@ def site_cluster(cluster):
 @pytest.fixture(scope="session")
 def speaking(lab):
     """Servers of the L4 tests in all pods and on both nodes, and routes to the addresses of Services by node a."""
-    v4, v6 = {host: "0.0.0.0" for host in [*lab.pods, "a", "b"]}, {host: "::" for host in [*lab.pods, "a", "b"]}
+    # A UDP server at all addresses of a node would answer from the one that the way back suggests.
+    v4 = {host: "0.0.0.0" for host in lab.pods} | {node: lab.address(node) for node in network.NODES}
+    v6 = {host: "::" for host in lab.pods} | {node: lab.address6(node) for node in network.NODES}
     made = [speakers.Speakers(lab, hosts, l4.PORT) for hosts in (v4, v6)]
     made += [speakers.Speakers(lab, hosts, l4.OTHER_PORT, "{}-other") for hosts in (v4, v6)]
     for client in network.CLIENTS:
@@ -115,6 +117,14 @@ def speaking(lab):
     yield
     for one in made:
         one.stop()
+
+
+@pytest.fixture(scope="session")
+def sources(lab):
+    """More addresses of the client, in pairs of both families: as many clients."""
+    pairs = [(f"192.168.0.{n}", f"fd00:192::{n}") for n in range(60, 84)]
+    lab.add_addresses("client", [address for pair in pairs for address in pair])
+    return pairs
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ A stage's Service has both families and both protocols, so that one hawser answe
 import collections
 import concurrent.futures
 import json
+import socket
 
 import pytest
 
@@ -24,6 +25,8 @@ KERNEL_ONLY = {
     "S-08 unassigned": "a socket gets packets of addresses that are the node's, or that a local route makes so; "
                        "with such a route the gateway serves S-08 too",
     "S-23": "the gateway sees no packets to addresses that nothing listens on",
+    "an endpoint's refusal": "the gateway has taken the client's connection before it knows the pod's answer",
+    "limits": "it is about what the kernel leaves to the gateway",
     "H-14": "a process takes its sockets with it",
 }
 
@@ -115,12 +118,15 @@ class Stage:
 
     # ---- hawser
 
-    def start(self, *objects, node="a", options=(), pods_known=True):
-        """hawser on a node with these objects, or with those there are."""
+    def start(self, *objects, node="a", options=(), pods_known=True, one_worker=False):
+        """hawser on a node with these objects, or with those there are. one_worker: of the gateway's, each of which takes
+        turns by itself."""
         if objects:
             self.cluster.write("l4.json", listed(*objects))
         if pods_known:
             options = ["--pod-cidr", "10.244.0.0/16,fd00:10:244::/48", *options]
+        if one_worker and self.plane == "gateway":
+            options = ["--workers", "1", *options]
         made = self.cluster.start(node, nginx=False, options=options)
         self.hawsers.append(made)
         return made
@@ -151,6 +157,11 @@ class Stage:
         if way.protocol == "TCP":
             return speakers.ask(self.lab, host, front.at(way), source, **more)
         return speakers.ask_udp(self.lab, host, front.at(way), source=source, **more)[:2]
+
+    def open_udp(self, way, host, front):
+        made = self.lab.socket(host, socket.SOCK_DGRAM, socket.AF_INET if way.family == "IPv4" else socket.AF_INET6)
+        made.connect(front.at(way))
+        return made
 
     def outcome(self, way, host, front, **more):
         """The pod that answers, or 'refused', 'silent', 'unreachable'."""
@@ -184,6 +195,3 @@ class Stage:
             found[name].add(address)
         assert all(len(addresses) == 1 for addresses in found.values()), dict(found)
         return {name: next(iter(addresses)) for name, addresses in found.items()}
-
-
-every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.family}-{way.protocol}")

@@ -142,6 +142,13 @@ def test_s17_source_ranges_drop_others_at_the_balancers_address_only(stage):
         assert stage.outcomes("client", front) == "a1", front
     if stage.plane == "kernel":
         assert stage.outcomes("a2", CLUSTER) == "a1"
+    made["spec"]["externalTrafficPolicy"] = "Local"  # pods are let in by the policy, and not by the ranges
+    stage.change(made, *stage.slices("b1"))
+    assert stage.outcomes("a2", BALANCER) == "silent"
+    made["spec"]["externalTrafficPolicy"] = "Cluster"
+    made["spec"]["loadBalancerSourceRanges"] = [f"{NODE_A.v4}/32", f"{NODE_A.v6}/128"]  # the node's own processes
+    stage.change(made, *stage.slices("a1"))
+    assert stage.outcomes("a", BALANCER) == "a1"
     made["spec"]["loadBalancerSourceRanges"] = ["192.168.0.0/24"]  # one family only: the other has no filter
     stage.change(made, *stage.slices("a1"))
     assert stage.outcomes("client", BALANCER) == "a1"
@@ -149,6 +156,15 @@ def test_s17_source_ranges_drop_others_at_the_balancers_address_only(stage):
     stage.change(made, *stage.slices("a1"))
     assert stage.outcomes("client", BALANCER, V4) == "silent"
     assert stage.outcomes("client", BALANCER, V6) == "a1"
+
+
+@kernel_only("limits")
+def test_with_limits_the_gateway_serves_what_comes_from_outside_and_the_kernel_the_cluster_ips(stage):
+    stage.start(l4.service(node_port=NODE_PORT), *stage.slices("a1", "b1"), options=["--max-connections-per-client", "1000"])
+    for way in WAYS:
+        assert stage.reached(way, "client", NODE_A) == {"a1", "b1"}, way
+        assert stage.seen(way, "a2", CLUSTER) == {pod: stage.address("a2", way) for pod in ("a1", "b1")}, way
+    assert stage.hawser.metric('hawser_splice_packets_total{verdict="forwarded"}') > 0
 
 
 def test_s20_a_family_that_the_service_does_not_have_is_not_served(stage):

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""L4 services on the site: NodePort, external IP, affinity, policies. Ids are those of the facts file."""
+"""The site's own Services, unchanged, on its two nodes. The rows of the Service tables are in test_l4_*.py."""
 
 import json
-import select
-import socket
 
 import pytest
 
@@ -20,21 +18,6 @@ MANY = [f"192.168.0.{n}" for n in range(20, 60)]
 def many(lab):
     lab.add_addresses("client", MANY)
     return MANY
-
-
-def service(name, **spec):
-    return json.dumps({"kind": "Service", "apiVersion": "v1", "metadata": {"name": name}, "spec": spec})
-
-
-def silent(lab, address, **more):
-    """True when nothing answers, neither yes nor no."""
-    try:
-        lab.connect("client", address, 1.5, **more).close()
-    except TimeoutError:
-        return True
-    except ConnectionRefusedError:
-        return False
-    return False
 
 
 def test_the_nodeport_of_both_nodes_reaches_the_pods(lab, site_cluster):
@@ -113,69 +96,6 @@ def test_a_service_that_gets_endpoints_answers_and_refuses_again_without(lab, si
     visits.wait(lambda: not reaches(), what="no ready endpoint")
 
 
-def test_terminating_pods_serve_when_no_other_is_left(lab, site_cluster):
-    """E-07."""
-    site_cluster.write_pods(a1={"terminating": True})
-    hawser = site_cluster.start("a", nginx=False)
-    assert {visits.pod_of(lab, (NODE_A, 30100))[0] for _ in range(10)} == {"b1"}
-    site_cluster.write_pods(a1={"terminating": True}, b1={"ready": False})
-    visits.wait(lambda: hawser.api("/api/v1/snapshot")[1] and visits.pod_of(lab, (NODE_A, 30100))[0] == "a1", what="the fallback")
-
-
-def test_external_traffic_policy_local_is_silent_without_local_endpoints(lab, site_cluster):
-    """P-03: only local endpoints; none here: dropped, neither answered nor refused."""
-    del site_cluster.apps["b1"]
-    site_cluster.write_pods()
-    site_cluster.write("im-service-nodeport.yaml", service(
-        "im-service", selector={"k8s-app": "im"}, type="NodePort", externalTrafficPolicy="Local",
-        ports=[{"port": 9080, "targetPort": 9080, "nodePort": 30100}]))
-    site_cluster.start("a", nginx=False)
-    site_cluster.start("b", nginx=False)
-    assert visits.pod_of(lab, (NODE_A, 30100))[0] == "a1"
-    assert silent(lab, (NODE_B, 30100))
-
-
-def test_external_traffic_policy_local_refuses_when_there_is_no_endpoint_at_all(lab, site_cluster):
-    """P-03 and P-06."""
-    site_cluster.apps = {}
-    site_cluster.write_pods()
-    site_cluster.write("im-service-nodeport.yaml", service(
-        "im-service", selector={"k8s-app": "im"}, type="NodePort", externalTrafficPolicy="Local",
-        ports=[{"port": 9080, "nodePort": 30100}]))
-    site_cluster.start("a", nginx=False)
-    with pytest.raises(ConnectionRefusedError):
-        lab.connect("client", (NODE_A, 30100), 2)
-
-
-def test_load_balancer_source_ranges_drop_others(lab, site_cluster):
-    """S-17: on the load-balancer IP only; the NodePort of the same Service stays open."""
-    body = json.loads(service(
-        "im-service", selector={"k8s-app": "im"}, type="LoadBalancer", loadBalancerSourceRanges=["192.168.0.11/32"],
-        ports=[{"port": 9080, "nodePort": 30100}]))
-    body["status"] = {"loadBalancer": {"ingress": [{"ip": EXTERNAL, "ipMode": "VIP"}]}}
-    site_cluster.write("im-service-nodeport.yaml", json.dumps(body))
-    (site_cluster.manifests / "testim-service-externalips.yaml").unlink()
-    site_cluster.start("a", nginx=False)
-    assert visits.pod_of(lab, (EXTERNAL, 9080), host="client2")[0] in IM
-    assert silent(lab, (EXTERNAL, 9080))
-    assert visits.pod_of(lab, (NODE_A, 30100))[0] in IM
-
-
-def test_affinity_can_be_switched_on_a_live_service(lab, site_cluster):
-    """A-05."""
-    hawser = site_cluster.start("a", nginx=False)
-    pods_seen = lambda: {visits.pod_of(lab, (NODE_A, 30100))[0] for _ in range(16)}  # noqa: E731
-    assert pods_seen() == IM
-    ports = [{"port": 9080, "targetPort": 9080, "nodePort": 30100}]
-    number = hawser.api("/api/v1/snapshot")[1]["metadata"]["resourceVersion"]
-    site_cluster.write("im-service-nodeport.yaml", service(
-        "im-service", selector={"k8s-app": "im"}, type="NodePort", sessionAffinity="ClientIP", ports=ports))
-    visits.wait(lambda: hawser.api("/api/v1/snapshot")[1]["metadata"]["resourceVersion"] != number, what="the change")
-    assert len(pods_seen()) == 1
-    site_cluster.write("im-service-nodeport.yaml", service("im-service", selector={"k8s-app": "im"}, type="NodePort", ports=ports))
-    visits.wait(lambda: pods_seen() == IM, what="affinity's end")
-
-
 def test_an_unknown_scheduler_is_a_warning_and_round_robin(lab, site_cluster):
     text = (site.SITE / "testim-service-externalips.yaml").read_text().replace("scheduler: sh", "scheduler: wlc9")
     site_cluster.write("testim-service-externalips.yaml", text.replace("  sessionAffinity: ClientIP\n", ""))
@@ -183,52 +103,6 @@ def test_an_unknown_scheduler_is_a_warning_and_round_robin(lab, site_cluster):
     reached = [visits.pod_of(lab, (EXTERNAL, 9080))[0] for _ in range(8)]
     assert set(reached) == TESTIM
     assert any("wlc9" in line and "warn" in line for line in hawser.words().splitlines())
-
-
-def test_tcp_and_udp_share_a_port(lab, cluster):
-    """S-02: protocols are apart; a UDP client keeps its pod and gets its answers from where it sent to."""
-    cluster.apps = {"a1": "im", "b1": "im"}
-    cluster.write_pods()
-    cluster.write("dns.yaml", service(
-        "dns", selector={"k8s-app": "im"}, type="NodePort",
-        ports=[{"name": "tcp", "port": 9080, "nodePort": 30053}, {"name": "udp", "port": 9080, "nodePort": 30053, "protocol": "UDP"}]))
-    servers = {}
-    for pod in ("a1", "b1"):
-        servers[pod] = lab.socket(pod, socket.SOCK_DGRAM)
-        servers[pod].bind(("0.0.0.0", 9080))
-        servers[pod].settimeout(5)
-    cluster.start("a", nginx=False)
-    assert visits.pod_of(lab, (NODE_A, 30053))[0] in IM
-    client = lab.socket("client", socket.SOCK_DGRAM)
-    client.settimeout(5)
-    pods_hit = set()
-    for n in range(5):
-        client.sendto(b"q%d" % n, (NODE_A, 30053))
-        ready, _, _ = select.select(list(servers.values()), [], [], 5)
-        assert len(ready) == 1
-        question, back = ready[0].recvfrom(100)
-        pods_hit.add(ready[0])
-        ready[0].sendto(b"a:" + question, back)
-        assert client.recvfrom(100) == (b"a:q%d" % n, (NODE_A, 30053))
-    assert len(pods_hit) == 1
-    for made in (client, *servers.values()):
-        made.close()
-
-
-def test_udp_without_endpoints_is_refused(lab, cluster):
-    """P-06 for UDP: ICMP port unreachable."""
-    cluster.apps = {}
-    cluster.write_pods()
-    cluster.write("dns.yaml", service("dns", selector={"k8s-app": "im"}, type="NodePort",
-                                      ports=[{"port": 53, "nodePort": 30053, "protocol": "UDP"}]))
-    cluster.start("a", nginx=False)
-    client = lab.socket("client", socket.SOCK_DGRAM)
-    client.settimeout(2)
-    client.connect((NODE_A, 30053))
-    client.send(b"q")
-    with pytest.raises(ConnectionRefusedError):
-        client.recv(10)
-    client.close()
 
 
 def test_get_svc_wide_prints_what_kubectl_prints(lab, site_cluster):

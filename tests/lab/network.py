@@ -112,6 +112,9 @@ class Lab:
         for host in self.hosts:
             self._ip(None, f"netns add {self.namespace(host)}")
             self._ip(host, "link set lo up")
+            # A route of one test must not stay in a client's memory for the next; addresses are there at once.
+            self._sysctl(host, *(f"net.{ip}.conf.{which}.accept_redirects=0" for ip in ("ipv4", "ipv6") for which in ("all", "default")),
+                         "net.ipv6.conf.default.dad_transmits=0")
         self._bridge("lan", "br0")
         for host in [*NODES, *CLIENTS]:
             self._plug(host, "eth0", "lan", f"p-{host}", "br0", f"{self.address(host)}/24", f"{self.address6(host)}/64")
@@ -152,9 +155,11 @@ class Lab:
         for prefix in SERVICES_6:
             self.route(host, f"replace {prefix} via {self.address6(node)}")
 
-    def add_addresses(self, client, addresses):
+    def add_addresses(self, host, addresses):
         for address in addresses:
-            self._ip(client, f"addr add {address}/24 dev eth0")
+            # Deprecated, or the newest IPv6 address would be the host's word for itself.
+            self._ip(host, f"addr add {address}/64 dev eth0 preferred_lft 0 nodad" if ":" in address
+                     else f"addr add {address}/24 dev eth0")
 
     def down(self):
         """Ends what runs in the lab and removes it. Also cleans up after a lab that did not come up."""
@@ -198,8 +203,8 @@ class Lab:
         if done.returncode:
             raise NotPossible(f"ip {words} ({host or 'machine'}): {done.stderr.strip()}")
 
-    def _sysctl(self, host, setting):
-        subprocess.run(["ip", "netns", "exec", self.namespace(host), "sysctl", "-qw", setting], check=True)
+    def _sysctl(self, host, *settings):
+        subprocess.run(["ip", "netns", "exec", self.namespace(host), "sysctl", "-qw", *settings], check=True)
 
     @staticmethod
     def _output(command):

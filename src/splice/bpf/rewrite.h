@@ -91,7 +91,7 @@ static __always_inline int rewrite(struct __sk_buff* skb, const struct packet* p
     const int l4 = v6 ? l4_offset_v6 : l4_offset_v4;
     const int tcp = p->key.protocol == IPPROTO_TCP;
     const int spliced = tcp && !(f->flags & flow_l4);
-    const int plain_options = p->header == 20 || (p->header == 32 && p->has_tsval);
+    const int plain_options = p->header == 20 || (p->has_tsval && f->flags & flow_timestamps);
     u64 sum = 0, pseudo = 0;
     if (spliced && !plain_options) sum = rewrite_options(skb, l4 + 20, p->header - 20, f);
 

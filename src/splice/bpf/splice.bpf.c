@@ -28,6 +28,13 @@ CHECKED_ONCE int is_plausible(const struct flow* f, u8 protocol, u32 end) {
     return !after(first, end) && end - first <= back->window + 65536;
 }
 
+/* Whether an acknowledgement can be of this connection: of something that the other end has sent. */
+CHECKED_ONCE int is_acknowledgeable(const struct flow* f, u8 protocol, u32 number) {
+    if (!f) return 0;
+    const struct flow* back = other_flow(f, protocol);
+    return back && !after(number, (u32)back->sequence_end + back->sequence_delta);
+}
+
 /* The tunnel is over. The record has what its log line needs, whatever becomes of the flows. */
 CHECKED_ONCE int close_tunnel(const struct flow_key* key, struct flow* f, struct flow* back, u32 how) {
     if (!key || !f || !back) return 0;
@@ -145,7 +152,12 @@ static __always_inline void account(struct __sk_buff* skb, const struct packet* 
         }
     }
     if (p->tcp_flags & tcp_ack && believed) {
-        if (f->acknowledged == 0 || after(p->acknowledgment, f->acknowledged)) f->acknowledged = p->acknowledgment;
+        const u32 step = p->acknowledgment - f->acknowledged;
+        /* A step that is not small may be a blind attacker's; in transit, where one ends a wait, every step. */
+        if (f->acknowledged == 0 ||
+            ((__s32)step > 0 && ((step < 1 << 17 && f->state == state_spliced) ||
+                                 is_acknowledgeable(f, p->key.protocol, p->acknowledgment))))
+            f->acknowledged = p->acknowledgment;
         f->window = (u32)p->window << (f->window_scale & 15);
         if (f->flags & flow_peer_fin && !(f->flags & flow_peer_fin_acked) && !after(f->peer_fin_end, p->acknowledgment))
             saw_fin_acknowledged(p, f);

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the program makes of a tunnel's packets before and during its hand-off.
+#include "splice/testing_tunnel.h"
+
+namespace hawser::splice::testing {
+namespace {
+
+class TransitPackets : public TunnelTest {
+  protected:
+    void put(layout::tunnel_state state) {
+        tunnel_.record.state = state;
+        tunnel_.up.state = tunnel_.down.state = layout::state_relay;
+        // The relay has read 10 bytes more than the program counted, and has told the ends of fewer than they
+        // have heard of by now.
+        tunnel_.record.cut_client = 5'010;
+        tunnel_.record.sent_client = 8'000;
+        tunnel_.record.cut_endpoint = 2'009'010;
+        tunnel_.record.sent_endpoint = 1'004'000;
+        tunnel_.put(node_->tables());
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Families, TransitPackets, ::testing::Values(true, false), family_name);
+
+TEST_P(TransitPackets, OfTheRelayPassUntouchedAndLeaveTheirTimestamp) {
+    put(layout::state_relay);
+    const std::pair<const char*, void (*)(Packet&)> rows[] = {
+        {"data", [](Packet&) {}},
+        {"an ACK", [](Packet& p) { p.payload.clear(); }},
+        {"a FIN", [](Packet& p) { p.flags = ack | fin; }},
+        {"a RST", [](Packet& p) { p.flags = rst; }},
+        {"a SYN", [](Packet& p) { p.flags = syn; }},
+        {"the last hop", [](Packet& p) { p.ttl = 1; }},
+    };
+    std::uint32_t now = 70'000;
+    for (const auto& [sentence, change] : rows) {
+        SCOPED_TRACE(sentence);
+        Packet p = tunnel_.from_client();
+        change(p);
+        p.options = timestamps(++now, 1);
+        const Bytes input = bytes_of(p);
+        const std::uint64_t before = flow(tunnel_.up_key()).last_seen;
+        const Outcome outcome = node_->run(input);
+        EXPECT_EQ(outcome.verdict, passed);
+        EXPECT_EQ(outcome.bytes, input);
+        const layout::flow f = flow(tunnel_.up_key());
+        EXPECT_EQ(f.tsval, now);
+        EXPECT_GT(f.last_seen, before);
+        EXPECT_EQ(f.state, layout::state_relay);
+        EXPECT_EQ(f.sequence_end, tunnel_.up.sequence_end);
+    }
+    Packet old = tunnel_.from_client();
+    old.options = timestamps(now - 1, 1);
+    up(old);
+    EXPECT_EQ(flow(tunnel_.up_key()).tsval, now) << "an older one is no news";
+}
+
+TEST_P(TransitPackets, WithoutARecordAreTheStacks) {
+    put(layout::state_transit);
+    node_->tables().records.erase(tunnel_id);
+    const Bytes input = bytes_of(tunnel_.from_client());
+    const Outcome outcome = node_->run(input);
+    EXPECT_EQ(outcome.verdict, passed);
+    EXPECT_EQ(outcome.bytes, input);
+}
+
+TEST_P(TransitPackets, FindTheirTunnelSplicedAsSoonAsItsRecordSaysSo) {
+    put(layout::state_spliced);
+    EXPECT_EQ(parsed(up(tunnel_.from_client())), translated_up(tunnel_, tunnel_.from_client()));
+    EXPECT_EQ(flow(tunnel_.up_key()).state, layout::state_spliced);
+    EXPECT_EQ(flow(tunnel_.down_key()).state, layout::state_relay);
+}
+
+struct Case {
+    const char* sentence;
+    std::int32_t offset;  // from the cut
+    std::size_t size;
+    std::uint8_t flags;
+    bool to_socket;
+};
+const Case cases[] = {
+    {"what the relay has read is the socket's, and the ACK is held down", -10, 10, ack, true},
+    {"and so is what is older", -500, 10, ack, true},
+    {"a FIN that ends at the cut is the socket's", -11, 10, ack | fin, true},
+    {"what is new goes on", 0, 10, ack, false},
+    {"what is new and further on goes on", 1'000, 10, ack | psh, false},
+    {"what begins old and ends new goes on", -5, 10, ack, false},
+    {"one byte past the cut is new", -9, 10, ack, false},
+    {"a FIN behind the cut goes on", 0, 0, ack | fin, false},
+    {"a FIN with old data, itself behind the cut, goes on", -10, 10, ack | fin, false},
+    {"a keepalive probe is the socket's", -1, 1, ack, true},
+};
+
+TEST_P(TransitPackets, GoWhereTheirBytesBelong) {
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.sentence);
+        put(layout::state_transit);
+        Packet p = tunnel_.from_client();
+        p.sequence = tunnel_.record.cut_client + static_cast<std::uint32_t>(c.offset);
+        p.payload = Bytes(c.size, 'x');
+        p.flags = c.flags;
+        Outcome outcome = up(p);
+        EXPECT_EQ(outcome.verdict, c.to_socket ? passed : redirected);
+        Packet held = p;
+        held.acknowledgment = 8'000;
+        EXPECT_EQ(parsed(outcome), c.to_socket ? held : translated_up(tunnel_, p));
+
+        p = tunnel_.from_endpoint();
+        p.sequence = tunnel_.record.cut_endpoint + static_cast<std::uint32_t>(c.offset);
+        p.payload = Bytes(c.size, 'x');
+        p.flags = c.flags;
+        outcome = down(p);
+        EXPECT_EQ(outcome.verdict, c.to_socket ? passed : redirected);
+        held = p;
+        held.acknowledgment = 1'004'000;
+        EXPECT_EQ(parsed(outcome), c.to_socket ? held : translated_down(tunnel_, p));
+    }
+    EXPECT_EQ(node_->program().count(layout::counter_transit), 2 * std::size(cases));
+}
+
+TEST_P(TransitPackets, AreComparedWithACutNearTheWrap) {
+    put(layout::state_transit);
+    tunnel_.record.cut_client = 3;
+    node_->tables().records.put(tunnel_id, tunnel_.record);
+    Packet p = tunnel_.from_client();
+    p.sequence = 0U - 2;
+    p.payload = Bytes(5, 'x');
+    EXPECT_EQ(up(p).verdict, passed);
+    p.payload = Bytes(6, 'x');
+    EXPECT_EQ(up(p).verdict, redirected);
+}
+
+TEST_P(TransitPackets, WithoutDataGoOnAndACopyGoesToTheSocket) {
+    for (const std::uint8_t flags : {std::uint8_t{ack}, std::uint8_t{rst | ack}}) {
+        put(layout::state_transit);
+        Wire wire("client0");
+        Packet p = tunnel_.from_client();
+        p.payload.clear();
+        p.flags = flags;
+        EXPECT_EQ(parsed(up(p)), translated_up(tunnel_, p));
+        const auto copies = wire.take(tunnel_.client.port);
+        ASSERT_EQ(copies.size(), 1U);
+        Packet held = p;
+        held.acknowledgment = 8'000;
+        EXPECT_EQ(parsed({passed, copies[0]}), held);
+    }
+}
+
+TEST_P(TransitPackets, ThatTheProgramHasCopiedPassItUntouched) {
+    put(layout::state_transit);
+    const Bytes input = bytes_of(tunnel_.from_client());
+    const Outcome outcome = node_->run(input, Arrival{.mark = 0x48775357});
+    EXPECT_EQ(outcome.verdict, passed);
+    EXPECT_EQ(outcome.bytes, input);
+    EXPECT_EQ(flow(tunnel_.up_key()).packets, 0U);
+}
+
+TEST_P(TransitPackets, WithAnAckThatIsNotTooHighAreNotHeldDown) {
+    for (const std::uint32_t acknowledgment : {7'999U, 8'000U}) {
+        put(layout::state_transit);
+        Packet p = tunnel_.from_client();
+        p.acknowledgment = acknowledgment;
+        const Bytes input = bytes_of(p);
+        const Outcome outcome = node_->run(input);
+        EXPECT_EQ(outcome.verdict, passed);
+        EXPECT_EQ(outcome.bytes, input);
+    }
+}
+
+TEST_P(TransitPackets, AreDroppedWhenTheyAreSyns) {
+    put(layout::state_transit);
+    Packet p = tunnel_.from_client();
+    for (const std::uint8_t flags : {std::uint8_t{syn}, std::uint8_t{syn | ack}}) {
+        p.flags = flags;
+        EXPECT_EQ(up(p).verdict, dropped);
+    }
+    EXPECT_TRUE(node_->tables().flows.has(tunnel_.up_key()));
+}
+
+TEST_P(TransitPackets, ThatResetEndTheTunnelByTheirNumber) {
+    for (const auto& [sequence, believed] : {std::pair{5'000U, true}, {4'000U, false}}) {
+        put(layout::state_transit);
+        node_->events();
+        Packet p = tunnel_.from_client();
+        p.flags = rst;
+        p.payload.clear();
+        p.sequence = sequence;
+        EXPECT_EQ(up(p).verdict, redirected);
+        EXPECT_EQ((record().flags & layout::record_closed) != 0, believed);
+        EXPECT_EQ(node_->events().size(), believed ? 1U : 0U);
+    }
+}
+
+TEST_P(TransitPackets, AreCountedAsThoseOfASplicedTunnelAre) {
+    put(layout::state_transit);
+    Packet p = tunnel_.from_client();
+    p.sequence = 5'000;
+    p.payload = Bytes(10, 'o');
+    up(p);
+    p.sequence = 5'010;
+    up(p);
+    EXPECT_EQ(flow(tunnel_.up_key()).sequence_end - tunnel_.up.sequence_base, 20U);
+    EXPECT_EQ(flow(tunnel_.up_key()).acknowledged, 9'000U) << "not held down here";
+}
+
+}  // namespace
+}  // namespace hawser::splice::testing
