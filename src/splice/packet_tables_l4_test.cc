@@ -91,7 +91,7 @@ TEST_P(L4Packets, S17TheNodeItselfEntersOnlyWhenItsAddressIsInARange) {
         balancer.source_ranges = {
             *net::Cidr::parse(is_inside == GetParam() ? "10.1.0.0/24" : "192.0.2.0/24")};
         if (!GetParam())
-            balancer.source_ranges = {*net::Cidr::parse(is_inside ? "fd01::/64" : "2001:db8::/64")};
+            balancer.source_ranges = {*net::Cidr::parse(is_inside ? "fd01::/64" : "2001:db8:1::/64")};
         node_->reset();
         remake();
         apply({balancer});

@@ -177,6 +177,9 @@ Services::Result Services::apply(std::shared_ptr<const catalog::Snapshot> snapsh
         const auto at = groups_.find(id);
         if (at == groups_.end() || at->second.users != 0) continue;
         remove_parts(name_key(id), at->second);
+        if (at->second.value.affine != 0)
+            for (const std::uint64_t endpoint : at->second.endpoints)
+                tables_.members.erase({name_key(id), endpoint});
         tables_.groups.erase(name_key(id));
         groups_.erase(at);
     }
