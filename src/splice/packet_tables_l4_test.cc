@@ -88,10 +88,9 @@ TEST_P(L4Packets, S17TheNodeItselfEntersOnlyWhenItsAddressIsInARange) {
     for (const bool is_inside : {false, true}) {
         SCOPED_TRACE(is_inside);
         Frontend balancer = frontend(FrontendKind::load_balancer, external_ip(), 80, group({pod(3)}));
-        balancer.source_ranges = {
-            *net::Cidr::parse(is_inside == GetParam() ? "10.1.0.0/24" : "192.0.2.0/24")};
-        if (!GetParam())
-            balancer.source_ranges = {*net::Cidr::parse(is_inside ? "fd01::/64" : "2001:db8:1::/64")};
+        balancer.source_ranges = {*net::Cidr::parse(GetParam()  ? is_inside ? "10.1.0.0/24" : "192.0.2.0/24"
+                                                    : is_inside ? "fd01::/64"
+                                                                : "2001:db8:1::/64")};
         node_->reset();
         remake();
         apply({balancer});
@@ -252,6 +251,43 @@ TEST_P(L4Packets, OfAProcessOfTheNodeToAnEndpointOnTheNodeComeInAsTheAddressThat
     ASSERT_EQ(back.verdict, redirected);
     EXPECT_EQ(back.packet.source, to);
     EXPECT_EQ(back.packet.destination, from);
+}
+
+TEST_P(L4Packets, WithoutAHopLeftOrARouteAreDropped) {
+    apply({frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)})),
+           frontend(FrontendKind::external_ip, external_ip(), 81,
+                    group({ip("198.51.100.7", "2001:db8:77::7")}, Scheduler::rr, "default/far:81/TCP"))});
+    Packet p = segment({client(2), 40'000}, {external_ip(), 80});
+    p.ttl = 1;
+    EXPECT_EQ(run(p).verdict, dropped);
+    EXPECT_EQ(node_->program().count(layout::counter_dropped_ttl), 1U);
+    EXPECT_EQ(run(segment({client(2), 40'000}, {external_ip(), 81})).verdict, dropped);
+    EXPECT_EQ(node_->program().count(layout::counter_dropped_route), 1U);
+}
+
+TEST_P(L4Packets, TooLargeForTheWayOnAreAnsweredWithItsMtu) {
+    apply({udp(frontend(FrontendKind::external_ip, external_ip(), 53,
+                        group({pod(3)}, Scheduler::rr, "default/web:53/UDP")))});
+    ASSERT_EQ(std::system(GetParam() ? "ip route replace 10.2.0.3/32 dev pod0 mtu lock 1300"
+                                     : "ip -6 route replace fd02::3/128 dev pod0 mtu lock 1300"),
+              0);
+    const std::size_t headers = GetParam() ? 28 : 48;
+    Packet p = datagram({client(2), 40'000}, {external_ip(), 53});
+    p.payload = Bytes(1'300 - headers, 'x');
+    EXPECT_EQ(run(p).packet.destination.ip, pod(3));
+    p.payload.push_back('x');
+    const Outcome outcome = node_->run(bytes_of(p));
+    ASSERT_EQ(std::system(GetParam() ? "ip route del 10.2.0.3/32" : "ip -6 route del fd02::3/128"), 0);
+    IcmpError e;
+    e.source = external_ip();
+    e.destination = client(2);
+    e.type = GetParam() ? 3 : 2;
+    e.code = GetParam() ? 4 : 0;
+    e.rest = 1'300;
+    e.quote = quote_of(p);
+    e.macs = {0xa, 0, 0, 0, 0, 2, 0xa, 0, 0, 0, 0, 1};
+    EXPECT_EQ(outcome.verdict, redirected);
+    EXPECT_EQ(outcome.bytes, bytes_of(e));
 }
 
 }  // namespace

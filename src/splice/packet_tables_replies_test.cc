@@ -43,6 +43,7 @@ INSTANTIATE_TEST_SUITE_P(Families, Replies, ::testing::Values(true, false), fami
 // ---- SYN ----
 
 TEST_P(Replies, ASynOnALivingTunnelIsChallenged) {
+    tunnel_.down.window = 500U << 7;
     tunnel_.put(node_->tables());
     Packet p = bare(tunnel_.from_client(), syn);
     for (const std::uint32_t sequence : {123U, 5'000U, 0U}) {
@@ -50,6 +51,7 @@ TEST_P(Replies, ASynOnALivingTunnelIsChallenged) {
         Packet expected = answer_to(p);
         expected.sequence = 9'000;
         expected.acknowledgment = 5'000;
+        expected.window = 4'000;  // not 0: a blind attacker's SYN must not stop the client
         expect_answer(p, expected);
     }
     p.payload = Bytes(300, 'x');
@@ -57,6 +59,7 @@ TEST_P(Replies, ASynOnALivingTunnelIsChallenged) {
     Packet expected = answer_to(p);
     expected.sequence = 9'000;
     expected.acknowledgment = 5'000;
+    expected.window = 4'000;
     expect_answer(p, expected);
     EXPECT_EQ(node_->program().count(layout::counter_challenged), 4U);
     EXPECT_EQ(flow(tunnel_.up_key()).sequence_end, tunnel_.up.sequence_end);
@@ -69,6 +72,7 @@ TEST_P(Replies, ASynOfTheEndpointsSideIsChallengedInItsNumbers) {
     Packet expected = answer_to(p);
     expected.sequence = 1'005'000;
     expected.acknowledgment = 2'009'000;
+    expected.window = 65'535 >> 3 >> 2;
     expect_answer(p, expected, "pod0");
 }
 

@@ -332,10 +332,11 @@ void Services::write_group(const Group& group, Programmed& to) {
     if (to.group) {
         const bool udp = group->id.find("/UDP") != std::string::npos;
         for (const std::uint64_t endpoint : to.endpoints) {
-            if (std::find(next.endpoints.begin(), next.endpoints.end(), endpoint) != next.endpoints.end())
-                continue;
-            result_->udp_changed = result_->udp_changed || udp;
-            if (to.value.affine != 0) tables_.members.erase({id, endpoint});
+            const bool stays =
+                std::find(next.endpoints.begin(), next.endpoints.end(), endpoint) != next.endpoints.end();
+            if (!stays) result_->udp_changed = result_->udp_changed || udp;
+            if (to.value.affine != 0 && (!stays || value.affine == 0))
+                tables_.members.erase({id, endpoint});
         }
         remove_parts(id, to);
     }

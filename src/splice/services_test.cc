@@ -144,6 +144,22 @@ TEST_P(ServicesTest, ASchedulerThatChangesLeavesNoTableBehind) {
     }
 }
 
+TEST_P(ServicesTest, AffinityThatIsSwitchedOffLeavesNoMembers) {
+    auto affine = group({pod(3), pod(4)});
+    affine->balancing.affinity_timeout = std::chrono::seconds(100);
+    apply({frontend(FrontendKind::external_ip, external_ip(), 80, affine)});
+    EXPECT_EQ(tables().members.size(), 2U);
+    apply({frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3), pod(4)}))});
+    EXPECT_EQ(tables().members.size(), 0U);
+    apply({frontend(FrontendKind::external_ip, external_ip(), 80, affine)});
+    auto fewer = group({pod(4)});
+    fewer->balancing.affinity_timeout = affine->balancing.affinity_timeout;
+    apply({frontend(FrontendKind::external_ip, external_ip(), 80, fewer)});
+    EXPECT_EQ(tables().members.size(), 1U);
+    apply({});
+    expect_empty();
+}
+
 TEST_P(ServicesTest, AnotherProcessCleansUpWhatItsSnapshotDoesNotHave) {
     auto snapshot = many(50);
     auto affine = numbered_group(1, {pod(3), pod(4)});

@@ -68,6 +68,7 @@ static __always_inline void write_v6_header(struct ipv6hdr* ip, const struct add
 
 struct segment {
     u32 sequence, acknowledgment;
+    u16 window;
     u8 flags;
 };
 
@@ -96,7 +97,7 @@ static __always_inline int turn_segment(struct __sk_buff* skb, const struct pack
     h->ack_seq = bpf_htonl(reply->acknowledgment);
     ((u8*)h)[12] = size / 4 << 4;
     ((u8*)h)[13] = reply->flags;
-    h->window = 0;
+    h->window = bpf_htons(reply->window);
     h->check = 0;
     h->urg_ptr = 0;
     u64 sum = sum_of_pseudo_header(p, IPPROTO_TCP, size);

@@ -184,6 +184,9 @@ CHECKED_ONCE int challenge(struct __sk_buff* skb, const struct packet* p, const 
     if (!p || !f) return DROP;
     count(counter_challenged);
     struct segment reply = {.sequence = f->acknowledged, .acknowledgment = f->sequence_end, .flags = tcp_ack};
+    /* As the other end last said it: a window of 0 would let a blind attacker's SYN stop the client. */
+    const struct flow* back = other_flow(f, p->key.protocol);
+    if (back) reply.window = shifted_window(back->window >> (back->window_scale & 15), back->window_shift);
     return reply_segment(skb, p, &reply);
 }
 
