@@ -138,6 +138,49 @@ TEST_P(Replies, AResetOfTheEndpointIsItsOwnAndToldOnce) {
     EXPECT_EQ(events[0].key.source_port, tunnel_.up_key().source_port) << "the flow from the client";
 }
 
+// ---- numbers that a blind attacker guessed ----
+
+TEST_P(Replies, WhatABlindSegmentSaysIsForwardedAndNotRemembered) {
+    struct Case {
+        const char* sentence;
+        std::uint32_t sequence, acknowledgment;
+        std::uint8_t flags;
+        std::size_t size;
+    };
+    const Case cases[] = {
+        {"a window, far behind", 5'000U - (1U << 21), 9'000, ack, 0},
+        {"a window, with an acknowledgement far behind", 5'000, 9'000U - (1U << 21), ack, 0},
+        {"a window, with an acknowledgement of what nobody sent", 5'000, 0x40000000, ack, 0},
+        {"a window, without an acknowledgement", 5'000, 0, psh, 0},
+        {"data behind a gap, with such an acknowledgement", 5'100, 0x40000000, ack, 4},
+        {"data behind a gap, with an acknowledgement far behind", 5'100, 9'000U - (1U << 21), ack, 4},
+        {"data beyond the window", 0x40000000, 9'000, ack, 4},
+        {"a FIN that lies behind", 4'900, 9'000, ack | fin, 0},
+        {"a FIN far behind", 5'000U - (1U << 21), 9'000, ack | fin, 0},
+        {"a FIN beyond the window", 0x40000000, 9'000, ack | fin, 0},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.sentence);
+        tunnel_.put(node_->tables());
+        up(bare(tunnel_.from_client(), ack));
+        const layout::flow before = flow(tunnel_.up_key());
+        Packet p = bare(tunnel_.from_client(), c.flags);
+        p.sequence = c.sequence;
+        p.acknowledgment = c.acknowledgment;
+        p.window = 0xffff;
+        p.payload = Bytes(c.size, 'x');
+        EXPECT_EQ(parsed(up(p)), translated_up(tunnel_, p));
+        const layout::flow after = flow(tunnel_.up_key());
+        EXPECT_EQ(after.sequence_end, before.sequence_end);
+        if (c.sequence != 4'900) {
+            EXPECT_EQ(after.acknowledged, before.acknowledged);
+            EXPECT_EQ(after.window, before.window);
+        }
+        EXPECT_EQ(after.flags, before.flags);
+        EXPECT_EQ(record().flags & who, 0U);
+    }
+}
+
 // ---- FIN ----
 
 // A story in steps: who sends what.

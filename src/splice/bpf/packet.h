@@ -42,6 +42,8 @@ struct packet {
     u8 from_node; /* met on its way out, from a socket of this node */
     u8 zero[3];
 };
+/* Not on the stack: 512 bytes have to do for all calls together. */
+TABLE(packets, BPF_MAP_TYPE_PERCPU_ARRAY, u32, struct packet, 1, 0);
 
 /* FIN counts one, as SYN does (RFC 9293 section 3.4). */
 static __always_inline u32 sequence_length(const struct packet* p) {

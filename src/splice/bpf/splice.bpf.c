@@ -35,6 +35,18 @@ CHECKED_ONCE int is_acknowledgeable(const struct flow* f, u8 protocol, u32 numbe
     return back && !after(number, (u32)back->sequence_end + back->sequence_delta);
 }
 
+/* How far behind a number may be that tells anything: a blind attacker seldom guesses one of two such numbers. */
+enum { near = 1 << 20 };
+
+/* Whether a segment's acknowledgement and window are to be believed; `step`: how far it goes beyond the highest. */
+static __always_inline int believes_acknowledgment(const struct packet* p, const struct flow* f, u32 step) {
+    if (!(p->tcp_flags & tcp_ack)) return 0;
+    if (f->acknowledged == 0) return 1;
+    if ((__s32)step <= 0) return -step <= near;
+    /* A step that is not small may be a blind attacker's; in transit, where one ends a wait, every step. */
+    return (step < 1 << 17 && f->state == state_spliced) || is_acknowledgeable(f, p->key.protocol, p->acknowledgment);
+}
+
 /* The tunnel is over. The record has what its log line needs, whatever becomes of the flows. */
 CHECKED_ONCE int close_tunnel(const struct flow_key* key, struct flow* f, struct flow* back, u32 how) {
     if (!key || !f || !back) return 0;
@@ -141,8 +153,12 @@ static __always_inline void account(struct __sk_buff* skb, const struct packet* 
     const u32 end = p->sequence + length;
     const u64 before = f->sequence_end;
     const u32 advance = end - (u32)before;
-    /* What leaves a gap was overtaken, or is a blind attacker's. */
-    int believed = (__s32)advance <= 0 || advance <= length || is_plausible(f, p->key.protocol, end);
+    const u32 step = p->acknowledgment - f->acknowledged;
+    const int acknowledges = believes_acknowledgment(p, f, step);
+    /* What leaves a gap was overtaken, or is a blind attacker's; what lies far behind is repeated, or is. */
+    const int believed = (__s32)advance <= 0 ? -advance <= near
+                         : advance <= length ? 1
+                                             : acknowledges && is_plausible(f, p->key.protocol, end);
     if (length && (__s32)advance > 0 && believed) {
         f->last_data = now;
         if (__sync_val_compare_and_swap(&f->sequence_end, before, before + advance) != before) {
@@ -151,18 +167,13 @@ static __always_inline void account(struct __sk_buff* skb, const struct packet* 
             if ((__s32)rest > 0) __sync_val_compare_and_swap(&f->sequence_end, again, again + rest);
         }
     }
-    if (p->tcp_flags & tcp_ack && believed) {
-        const u32 step = p->acknowledgment - f->acknowledged;
-        /* A step that is not small may be a blind attacker's; in transit, where one ends a wait, every step. */
-        if (f->acknowledged == 0 ||
-            ((__s32)step > 0 && ((step < 1 << 17 && f->state == state_spliced) ||
-                                 is_acknowledgeable(f, p->key.protocol, p->acknowledgment))))
-            f->acknowledged = p->acknowledgment;
+    if (acknowledges && believed) {
+        if (f->acknowledged == 0 || (__s32)step > 0) f->acknowledged = p->acknowledgment;
         f->window = (u32)p->window << (f->window_scale & 15);
         if (f->flags & flow_peer_fin && !(f->flags & flow_peer_fin_acked) && !after(f->peer_fin_end, p->acknowledgment))
             saw_fin_acknowledged(p, f);
     }
-    if (p->tcp_flags & tcp_fin && believed && !(f->flags & flow_fin)) saw_fin(p, f, end);
+    if (p->tcp_flags & tcp_fin && believed && (__s32)advance >= 0 && !(f->flags & flow_fin)) saw_fin(p, f, end);
 }
 
 /* ---- spliced L7 tunnels ---- */
@@ -333,30 +344,33 @@ static __always_inline int process(struct __sk_buff* skb, int from_node) {
         skb->mark = 0;
         return PASS;
     }
-    struct packet p = {};
-    p.from_node = from_node;
-    const enum parsed what = parse(skb, &p);
-    if (what == parsed_icmp && !from_node) return icmp(skb, &p);
+    u32 zero = 0;
+    struct packet* p = bpf_map_lookup_elem(&packets, &zero);
+    if (!p) return PASS;
+    __builtin_memset(p, 0, sizeof *p);
+    p->from_node = from_node;
+    const enum parsed what = parse(skb, p);
+    if (what == parsed_icmp && !from_node) return icmp(skb, p);
     if (what != parsed_segment) return PASS;
     int is_nascent = 0;
-    struct flow* f = bpf_map_lookup_elem(&flows, &p.key);
+    struct flow* f = bpf_map_lookup_elem(&flows, &p->key);
     if (!f) {
-        f = bpf_map_lookup_elem(&nascent, &p.key);
+        f = bpf_map_lookup_elem(&nascent, &p->key);
         is_nascent = 1;
     }
-    if (f && f->flags & flow_l4 && !still_valid(&p, f, bpf_ktime_get_ns())) {
+    if (f && f->flags & flow_l4 && !still_valid(p, f, bpf_ktime_get_ns())) {
         if (!(f->flags & flow_from_client)) return PASS;
-        forget(&p.key, f);
+        forget(&p->key, f);
         f = 0;
     }
     if (!f) {
-        const int verdict = serve(skb, &p);
+        const int verdict = serve(skb, p);
         if (verdict != opened_tunnel) return verdict;
-        f = bpf_map_lookup_elem(&nascent, &p.key);
+        f = bpf_map_lookup_elem(&nascent, &p->key);
         is_nascent = 1;
         if (!f) return DROP;
     }
-    return known(skb, &p, f, is_nascent);
+    return known(skb, p, f, is_nascent);
 }
 
 SEC("tc")
