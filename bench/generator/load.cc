@@ -52,6 +52,7 @@ void check(const LoadOptions& options) {
     if (options.threads == 0) throw std::invalid_argument("--threads must be at least 1");
     if (options.connections < options.threads)
         throw std::invalid_argument("fewer --connections than --threads");
+    if (options.spread == 0) throw std::invalid_argument("--spread must be at least 1");
     if (options.size > longest_message)
         throw std::invalid_argument("--size is larger than " + std::to_string(longest_message));
 }
@@ -69,6 +70,10 @@ void measure(const LoadOptions& options, const Workers& workers, LoadClock& cloc
                       options.open_timeout))
             ++report.errors["not all idle tunnels answered in time"];
         return;
+    }
+    if (options.hold) {
+        say("ready");
+        wait_for_end_of_input();
     }
     const std::uint64_t begin = now_ns() + nanoseconds(options.warmup);
     const std::uint64_t end = begin + nanoseconds(options.seconds);

@@ -16,6 +16,7 @@ enum class LoadMode : std::uint8_t {
     down,       // each tunnel asks for messages and counts what comes
     handshake,  // connect, upgrade, one echo, Close in both directions, end of stream; then again. The
                 // latency is of it all
+    connect,    // a TCP connection, reset once it is there; then again. The latency is of the connecting
     idle,  // opens the tunnels, says so, waits for the end of standard input, then asks each for one echo
 };
 
@@ -24,12 +25,14 @@ struct LoadOptions {
     std::string target;                // ADDRESS:PORT
     std::string host = "bench.test";   // Host header
     std::vector<std::string> sources;  // addresses to connect from, in turn; empty: the kernel chooses
-    std::uint64_t connections = 1;     // in all threads together; for handshakes: how many at once
-    std::uint64_t size = 64;           // bytes of payload in a message
-    double seconds = 2;                // measured
-    double warmup = 0.3;               // before, with the same load
-    double open_timeout = 30;          // all tunnels must be open by then
+    std::uint32_t spread = 1;       // each connection goes to one of so many addresses from the target's on
+    std::uint64_t connections = 1;  // in all threads together; for handshakes and connects: at once
+    std::uint64_t size = 64;        // bytes of payload in a message
+    double seconds = 2;             // measured
+    double warmup = 0.3;            // before, with the same load
+    double open_timeout = 30;       // all tunnels must be open by then
     unsigned threads = 1;
+    bool hold = false;    // once all tunnels are open, say so and wait for the end of standard input
     bool verify = false;  // every byte that comes (for up: at the endpoint) against the MessageTape
 };
 
@@ -45,8 +48,9 @@ struct LoadReport {
 };
 
 // Runs one load. While it runs, lines of JSON on standard output say where it is: {"event":"begin"} and
-// {"event":"end"} around the measurement, {"event":"ready"} when the idle tunnels are open. Throws
-// std::invalid_argument for options that make no sense; whatever else goes wrong is in the report.
+// {"event":"end"} around the measurement, {"event":"ready"} when the tunnels of an idle load are open, or of
+// one that holds. Throws std::invalid_argument for options that make no sense; whatever else goes wrong is in
+// the report.
 LoadReport run_load(const LoadOptions& options);
 
 // The report as one line of JSON.

@@ -78,8 +78,12 @@ void LoadWorker::run() {
     }
 }
 
+bool LoadWorker::goes_on_and_on() const {
+    return options_.mode == LoadMode::handshake || options_.mode == LoadMode::connect;
+}
+
 void LoadWorker::loop() {
-    const bool again = options_.mode == LoadMode::handshake;
+    const bool again = goes_on_and_on();
     while (!clock_.stop.load(std::memory_order_relaxed)) {
         if (!running_ && clock_.started.load()) start_tunnels();
         if (again ? running_ : begun_ < connections_) open_more();
@@ -89,12 +93,23 @@ void LoadWorker::loop() {
     }
 }
 
+sockaddr_in LoadWorker::next_target() {
+    sockaddr_in out = target_;
+    if (options_.spread > 1) {
+        next_mask();  // turns random_
+        const auto step = static_cast<std::uint32_t>(random_ % options_.spread);
+        out.sin_addr.s_addr = htonl(ntohl(target_.sin_addr.s_addr) + step);
+    }
+    return out;
+}
+
 void LoadWorker::open_more() {
-    const bool again = options_.mode == LoadMode::handshake;
+    const bool again = goes_on_and_on();
     while (again ? tunnels_.size() < connections_ : opening_ < opening_at_once && begun_ < connections_) {
         auto tunnel = std::make_unique<Tunnel>();
         tunnel->sent_at = now_ns();
-        tunnel->fd = connect_to(target_, sources_.empty() ? nullptr : &sources_[begun_ % sources_.size()]);
+        tunnel->fd =
+            connect_to(next_target(), sources_.empty() ? nullptr : &sources_[begun_ % sources_.size()]);
         tunnel->key = static_cast<std::uint16_t>(begun_ % keys_.size());
         tunnel->slot = tunnels_.size();
         poller_.add(tunnel->fd, tunnel->interest, tunnel.get());
@@ -131,6 +146,7 @@ bool LoadWorker::write(Tunnel& t) {
         socklen_t size = sizeof error;
         getsockopt(t.fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
         if (error != 0) return fail("connect: " + std::generic_category().message(error));
+        if (options_.mode == LoadMode::connect) return connected(t);
         t.state = State::upgrading;
         const std::string& request = keys_[t.key].request;
         const std::span bytes(reinterpret_cast<const std::uint8_t*>(request.data()), request.size());
@@ -142,6 +158,17 @@ bool LoadWorker::write(Tunnel& t) {
     if (sent < 0) return fail("the connection broke while a message was sent");
     t.frame_at = (t.frame_at + static_cast<std::size_t>(sent)) % frame_.size();
     return true;
+}
+
+// The end of it is a reset: thousands a second would otherwise be thousands of ports in TIME_WAIT.
+bool LoadWorker::connected(Tunnel& t) {
+    const std::uint64_t now = now_ns();
+    if (clock_.measuring(now)) {
+        count_message(0);
+        report_.latency.record(now - t.sent_at);
+    }
+    reset_when_closed(t.fd);
+    return false;
 }
 
 bool LoadWorker::read(Tunnel& t) {
@@ -226,6 +253,7 @@ bool LoadWorker::message_ended(Tunnel& t, const FrameHeader& header) {
             ++answered_;
             return true;
         case LoadMode::echo:
+        case LoadMode::connect:  // has no messages
             break;
     }
     if (header.length != options_.size) return fail("a message came back with another length");

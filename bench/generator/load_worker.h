@@ -66,12 +66,15 @@ class LoadWorker {
         std::string request, accept;
     };
 
+    [[nodiscard]] bool goes_on_and_on() const;
     void loop();
     void make_keys();
+    sockaddr_in next_target();
     void open_more();
     void start_tunnels();
     void handle(Tunnel& tunnel, std::uint32_t events);
     bool write(Tunnel& tunnel);
+    bool connected(Tunnel& tunnel);
     bool read(Tunnel& tunnel);
     bool take_head(Tunnel& tunnel, std::span<std::uint8_t>& bytes);
     bool take_frames(Tunnel& tunnel, std::span<std::uint8_t> bytes);

@@ -90,6 +90,11 @@ std::uint16_t local_port(const Fd& socket) {
     return ntohs(address.sin_port);
 }
 
+void reset_when_closed(const Fd& socket) {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    if (setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) != 0) fail("SO_LINGER");
+}
+
 Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)), events_(512) {
     if (!epoll_) fail("epoll_create1");
 }

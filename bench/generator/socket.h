@@ -42,6 +42,7 @@ Fd connect_to(const sockaddr_in& target, const sockaddr_in* source);
 // An empty Fd when nobody waits, or when the one who did has gone.
 Fd accept_from(const Fd& listener);
 std::uint16_t local_port(const Fd& socket);
+void reset_when_closed(const Fd& socket);  // instead of a FIN
 
 // The readiness of many sockets, level-triggered; a pointer stands for each.
 class Poller {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What /proc says of the processes under load."""
 
+import ctypes
 import os
 import time
 
@@ -74,14 +75,77 @@ def settled_kernel_memory(patience=6):
 
 def kernel_memory():
     """Bytes of the whole machine's slab caches and socket buffers."""
-    slab = 0
-    with open("/proc/meminfo") as meminfo:
-        for line in meminfo:
-            if line.startswith("Slab:"):
-                slab = int(line.split()[1]) * 1024
+    slab = _meminfo("Slab")
     with open("/proc/net/sockstat") as sockstat:
         for line in sockstat:
             if line.startswith("TCP:"):
                 words = line.split()
                 return slab + int(words[words.index("mem") + 1]) * _PAGE
     return slab
+
+
+def _meminfo(field):
+    with open("/proc/meminfo") as meminfo:
+        for line in meminfo:
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/meminfo has no {field}")
+
+
+def _give_back():
+    """Has the kernel give back what its caches hold in reserve, so that a difference is what is in use."""
+    for cache in os.scandir("/sys/kernel/slab") if os.path.isdir("/sys/kernel/slab") else []:
+        if cache.is_symlink():
+            continue
+        try:
+            with open(os.path.join(cache.path, "shrink"), "w") as shrink:
+                shrink.write("1")
+        except OSError:
+            pass
+    try:
+        with open("/proc/sys/vm/stat_refresh") as refresh:
+            refresh.read()
+    except OSError:
+        pass
+
+
+def exact_kernel_memory():
+    """kernel_memory() without reserves."""
+    _give_back()
+    return kernel_memory()
+
+
+def settled_exact_kernel_memory(patience=10):
+    """The same once it has stopped falling."""
+    deadline = time.monotonic() + patience
+    last = exact_kernel_memory()
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        now = exact_kernel_memory()
+        if now > last - 128 * 1024:
+            return now
+        last = now
+    return last
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+_BPF_OBJ_GET = 7
+
+
+def map_memory(directory):
+    """Bytes that the kernel says each eBPF map takes that is pinned below `directory`, by its name."""
+    found = {}
+    for path, _, names in os.walk(directory):
+        for name in names if os.path.basename(path) != "links" else []:
+            pathname = ctypes.create_string_buffer(os.path.join(path, name).encode())
+            attributes = (ctypes.c_uint64 * 4)(ctypes.addressof(pathname))
+            fd = _libc.syscall(_BPF, _BPF_OBJ_GET, ctypes.byref(attributes), ctypes.sizeof(attributes))
+            if fd < 0:
+                continue
+            try:
+                with open(f"/proc/self/fdinfo/{fd}") as info:
+                    found[name] = next((int(line.split()[1]) for line in info if line.startswith("memlock:")), 0)
+            finally:
+                os.close(fd)
+    return found

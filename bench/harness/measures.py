@@ -32,6 +32,9 @@ class Plan:
     bulk_cases: list = field(default_factory=lambda: [(n, d, s) for n, s in ((1, 1 << 20), (16, 65536))
                                                      for d in ("up", "down")])
     bulk_variants: bool = True
+    # For the splice: loads begin when their tunnels are the kernel's; the CPU of the whole machine is told, because the
+    # kernel works in nobody's name, and the delay beyond plain routing.
+    splice: bool = False
     idle_tunnels: int = 8000
     idle_rounds: int = 3
     repeats: int = 40  # of loads that other programs disturbed, in the whole run
@@ -80,6 +83,7 @@ class Measurement:
         self.failures = []
         self.disturbances = []  # share of the machine's CPU that others took, of each load that counts
         self._repeats_left = plan.repeats
+        self._machine_seconds = 0.0  # CPU of the whole machine during the last attempt
 
     def run(self, only):
         """`only`: which of echo, bulk, handshakes, idle."""
@@ -124,6 +128,7 @@ class Measurement:
             if report["errors"]:
                 self._fail(name, mode, options, report["errors"])
                 return None, None
+            report["machine_seconds"] = self._machine_seconds
             attempts.append((others, report, used))
             if others < DISTURBED or self._repeats_left == 0 or len(attempts) == 3:
                 break
@@ -135,17 +140,23 @@ class Measurement:
     def _attempt(self, peer, mode, target, options):
         """(report, CPU seconds of the proxy, share of the machine's CPU that other programs took)"""
         at = {}
+        spliced = peer.spliced() if peer else None
 
         def on_event(event):
-            at[event] = (time.monotonic(), accounting.cpu_seconds(peer.pid) if peer else None,
+            if event == "ready":
+                if spliced is not None:
+                    await_splice(peer, spliced, options["connections"])
+                return
+            at[event] = (time.monotonic(), accounting.cpu_seconds(peer.pid) if peer and peer.pid else None,
                          accounting.machine_cpu_seconds(), accounting.cpu_seconds(os.getpid()))
 
-        report = self._generator.load(mode, target, on_event, warmup=self._plan.warmup,
-                                      open_timeout=OPEN_TIMEOUT, **options)
+        report = self._generator.load(mode, target, on_event, warmup=self._plan.warmup, open_timeout=OPEN_TIMEOUT,
+                                      hold=self._plan.splice and mode != "handshake", **options)
         if "end" not in at:
             return report, None, 0.0
         seconds, used, machine, ours = (end - begin if end is not None else None
                                         for begin, end in zip(at["begin"], at["end"]))
+        self._machine_seconds = machine
         return report, used, max(0.0, (machine - ours) / (seconds * os.cpu_count()))
 
     def _fail(self, name, mode, options, errors):
@@ -172,8 +183,16 @@ class Measurement:
         rate = self._row("echo", case, "round trips/s", True)
         latency = {q: self._row("latency", f"{case}, {q}", "µs", False) for q in ("p50", "p99", "p99.9")}
         cpu = self._row("cpu", case, "CPU ms per 1,000 messages", False)
+        beyond = []  # rows of what comes on top of plain routing, with the part of the report that they are about
+        if self._plan.splice:
+            if connections == 1:
+                beyond.append((self._row("added latency", f"{case}, p50", "µs", False),
+                               lambda report: report["latency_us"]["p50"]))
+            beyond.append((self._row("machine cpu", case, "CPU ms per 1,000 messages", False),
+                           lambda report: report["machine_seconds"] * 1e6 / max(1, report["messages"])))
         for number in range(self._plan.rounds):
             self._say(f"echo {case}, round {number + 1}")
+            routing = None
             for name, target, peer in self._contenders():
                 report, used = self._load(name, peer, "echo", target, connections=connections, size=size,
                                           seconds=self._plan.echo_seconds)
@@ -184,6 +203,11 @@ class Measurement:
                     row.add(name, report["latency_us"][q])
                 if used is not None and report["messages"]:
                     cpu.add(name, used * 1e6 / report["messages"])
+                if name == DIRECT:
+                    routing = report
+                elif routing is not None:
+                    for row, value in beyond:
+                        row.add(name, value(report) - value(routing))
 
     def _bulk(self, connections, direction, size):
         arrow = "client to pod" if direction == "up" else "pod to client"
@@ -242,7 +266,7 @@ class Measurement:
                     continue
                 (rss_0, pss_0, kernel_0), (rss_1, pss_1, kernel_1) = found
                 kernel.add(name, (kernel_1 - kernel_0) / count)
-                if peer is not None:
+                if peer is not None and peer.pid:
                     rss.add(name, (rss_1 - rss_0) / count)
                     pss.add(name, (pss_1 - pss_0) / count)
                     base.add(name, pss_0 / 1024)
@@ -251,7 +275,7 @@ class Measurement:
         """Memory before and while `count` tunnels are open: two of (RSS, PSS, kernel)."""
 
         def memory(kernel):
-            return (*(accounting.user_memory(peer.pid) if peer else (0, 0)), kernel)
+            return (*(accounting.user_memory(peer.pid) if peer and peer.pid else (0, 0)), kernel)
 
         seen = [memory(accounting.settled_kernel_memory())]
 
@@ -267,6 +291,16 @@ class Measurement:
             self._fail(name, "idle", {"connections": count, "size": 64}, errors)
             return None
         return seen
+
+
+def await_splice(peer, before, count, patience=20):
+    """Until `count` tunnels more than `before` have been handed to the kernel."""
+    deadline = time.monotonic() + patience
+    while (spliced := peer.spliced() - before) < count:
+        if time.monotonic() > deadline:
+            reasons = ", ".join(f"{why} (x{times})" for why, times in peer.not_spliced().items())
+            raise LoadFailed(f"{spliced:,} of {count:,} tunnels were spliced within {patience} s; the others: {reasons}")
+        time.sleep(0.02)
 
 
 def _bytes(size):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The proxies that are compared: what each is told, and how it is started."""
 
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 from .topology import descriptors, wait_until
@@ -18,7 +20,7 @@ map $http_upgrade $connection_upgrade {{
 }}
 
 upstream pods {{
-    server {pod};
+{servers}
 }}
 
 server {{
@@ -75,7 +77,22 @@ frontend bench
     default_backend pods
 
 backend pods
-    server pod {pod}
+{servers}
+"""
+
+
+NFT = """\
+table ip bench {{
+{more}
+    chain pre {{
+        type nat hook prerouting priority dstnat;
+        {rule}
+    }}
+    chain post {{
+        type nat hook postrouting priority srcnat;
+        ct status dnat masquerade
+    }}
+}}
 """
 
 
@@ -86,10 +103,12 @@ class Peer:
     title = ""
     bulk_only = False  # a second configuration of a peer, for the bulk measures alone
     needs_namespaces = False
+    patience = 10  # seconds until it listens
 
-    def __init__(self, topology, pod, directory, threads):
+    def __init__(self, topology, pods, directory, threads):
+        """`pods`: ADDRESS:PORT of the endpoint, or of each of several."""
         self._topology = topology
-        self._pod = pod
+        self._pods = [pods] if isinstance(pods, str) else list(pods)
         self._directory = Path(directory) / self.name
         self._threads = threads
         self._process = None
@@ -101,7 +120,12 @@ class Peer:
 
     @property
     def pid(self):
+        """None: it has no process."""
         return self._process.pid
+
+    def spliced(self):
+        """How many tunnels it has handed to the kernel; None: it does not."""
+        return None
 
     def start(self):
         self._directory.mkdir(exist_ok=True)
@@ -112,7 +136,7 @@ class Peer:
         self._log = open(self._directory / "output.log", "w")
         self._process = self._topology.start("node", command, stdout=self._log, stderr=subprocess.STDOUT,
                                              stdin=subprocess.DEVNULL)
-        wait_until(self._listens, 10, f"{self.name} listens on {self.target}")
+        wait_until(self._listens, self.patience, f"{self.name} listens on {self.target}")
 
     def stop(self):
         if self._process is not None:
@@ -155,7 +179,7 @@ class Nginx(Peer):
         return None if self._program else "nginx is not installed"
 
     def _configure(self):
-        self._write("site.conf", SITE.format(pod=self._pod, listen=self.target, more=self.more))
+        self._write("site.conf", site(self._pods, self.target, self.more))
         path = self._write("nginx.conf", NGINX.format(directory=self._directory, threads=self._threads,
                                                       descriptors=descriptors(), connections=descriptors() - 200))
         return [self._program, "-p", str(self._directory), "-c", path, "-e", str(self._directory / "error.log")]
@@ -192,7 +216,8 @@ class Haproxy(Peer):
     def _configure(self):
         path = self._write("haproxy.cfg", HAPROXY.format(
             threads=self._threads, connections=self.connections or (descriptors() - 200) // 2, listen=self.target,
-            pod=self._pod, more_global=self.more_global, more_defaults=self.more_defaults))
+            servers="\n".join(f"    server pod{n} {pod}" for n, pod in enumerate(self._pods)),
+            more_global=self.more_global, more_defaults=self.more_defaults))
         return [self._program, "-db", "-f", path]
 
 
@@ -226,15 +251,19 @@ class Hawser(Peer):
         return f"{self._program.parent.name}/{self._program.name} is not built (make build)"
 
     def _configure(self):
-        path = self._write("site.conf", SITE.format(pod=self._pod, listen=self.target, more=""))
         # As quiet as the peers, which log nothing.
-        return [str(self._program), "run", "--nginx", path, "--admin", self.admin, "--log-level", "warning",
-                "--splice", self.splice, *self.more_options()]
+        return [str(self._program), "run", *self.sources(), "--state", "", "--admin", self.admin,
+                "--log-level", "warning", *self.more_options()]
 
     admin = "off"
 
+    def sources(self):
+        return ["--nginx", self._write("site.conf", site(self._pods, self.target))]
+
     def more_options(self):
-        return []
+        # A Hawser that does not know the option has no splice.
+        known = subprocess.run([str(self._program), "run", "--help"], capture_output=True, text=True).stdout
+        return ["--splice", self.splice] if "--splice " in known else []
 
 
 class HawserSplice(Hawser):
@@ -246,17 +275,71 @@ class HawserSplice(Hawser):
     needs_namespaces = True
     admin = "127.0.0.1:7070"
 
+    room_for = 2 ** 21  # tunnels
+
+    @property
+    def tables(self):
+        """The directory of its tables."""
+        return self._topology.bpffs / "hawser"
+
     def more_options(self):
-        return ["--splice-dir", str(self._topology.bpffs / "hawser"), "--splice-tunnels", "2097152"]
+        return [*super().more_options(), "--splice-dir", str(self.tables), "--splice-tunnels", str(self.room_for)]
+
+    def metric(self, name):
+        """The value of a metric, its labels included in the name."""
+        for line in (self._topology.fetch("node", self.admin, "/metrics") or "").splitlines():
+            if line.startswith(name + " "):
+                return float(line.rpartition(" ")[2])
+        raise RuntimeError(f"{self.name} does not tell {name}: {self.said()[-300:]}")
+
+    def spliced(self):
+        return int(self.metric('hawser_splice_hand_offs_total{result="spliced"}'))
+
+    def not_spliced(self):
+        """Why tunnels are still the relay's: reason -> how many, of the first thousands."""
+        answer = json.loads(self._topology.fetch("node", self.admin, "/api/v1/tunnels?limit=5000") or "{}")
+        return Counter(tunnel["splice"] for tunnel in answer.get("items", []) if tunnel["splice"] != "spliced")
 
     def stop(self):
         super().stop()
         # What outlives the process would carry on beside the next one.
-        self._topology.run("node", [str(self._program), "splice", "remove", "--splice-dir",
-                                    str(self._topology.bpffs / "hawser")])
+        self._topology.run("node", [str(self._program), "splice", "remove", "--splice-dir", str(self.tables)])
 
 
-ALL = {peer.name: peer for peer in (Nginx, Haproxy, Hawser, HawserSplice, NginxBulk, HaproxyBulk)}
+class NftDnat(Peer):
+    """The kernel's own address translation, without a proxy."""
+
+    name = "nft"
+    title = "nft DNAT"
+    needs_namespaces = True
+    pid = None
+
+    def missing(self):
+        return None if shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin") else "nft is not installed"
+
+    def start(self):
+        self.target = f"{self._topology.node_address}:{_free_port(self._topology)}"
+        port = self.target.rpartition(":")[2]
+        pods = ", ".join(f"{n} : {pod.replace(':', ' . ')}" for n, pod in enumerate(self._pods))
+        self.load(f"tcp dport {port} dnat ip addr . port to numgen inc mod {len(self._pods)} map {{ {pods} }}")
+
+    def load(self, rule, more=""):
+        """`rule`: of what goes where; `more`: sets and maps that it uses."""
+        done = self._topology.run("node", ["nft", "-f", "-"], input=NFT.format(rule=rule, more=more))
+        if done.returncode != 0:
+            raise RuntimeError(f"nft: {done.stderr.strip()[:300]}")
+
+    def stop(self):
+        self._topology.run("node", ["nft", "delete", "table", "ip", "bench"])
+
+
+ALL = {peer.name: peer for peer in (Nginx, Haproxy, Hawser, HawserSplice, NginxBulk, HaproxyBulk, NftDnat)}
+IN_KERNEL = (HawserSplice.name, NftDnat.name)
+
+
+def site(pods, listen, more=""):
+    """The http part, for nginx and for Hawser."""
+    return SITE.format(servers="\n".join(f"    server {pod};" for pod in pods), listen=listen, more=more)
 
 
 def _version(command, pattern):
@@ -265,7 +348,7 @@ def _version(command, pattern):
     return found.group(0).replace("/", " ") if found else command[0]
 
 
-_next_port = iter(range(18080, 18180))
+_next_port = iter(range(18080, 19080))
 
 
 def _free_port(topology):

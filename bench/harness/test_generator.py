@@ -98,6 +98,34 @@ def test_events_frame_the_measurement(generator):
     assert seen == ["begin", "end"]
 
 
+def test_a_load_that_holds_begins_when_it_is_let_go(generator):
+    seen = []
+    report = generator.load("echo", generator.pod, seen.append, connections=5, size=64, seconds=0.05, warmup=0, hold=True)
+    assert seen == ["ready", "begin", "end"]
+    assert (report["opened"], report["errors"]) == (5, {})
+
+
+def test_connects_are_counted_and_leave_nothing_behind(generator):
+    report = generator.load("connect", generator.pod, connections=2, seconds=0.2, warmup=0)
+    assert report["errors"] == {}
+    assert report["messages"] > 0
+    assert report["latency_us"]["p50"] > 0
+
+
+def test_connects_are_spread_over_the_addresses_from_the_target_on():
+    listeners = [socket.create_server(("127.1.0.1", 0), backlog=1000)]
+    port = listeners[0].getsockname()[1]
+    listeners += [socket.create_server((f"127.1.0.{n}", port), backlog=1000) for n in (2, 3)]
+    with Loopback() as place:
+        report = Generator(place, PROGRAM).load("connect", f"127.1.0.1:{port}", connections=1, seconds=0.1, warmup=0,
+                                                spread=3)
+    assert report["errors"] == {}
+    for listener in listeners:
+        listener.settimeout(5)
+        listener.accept()[0].close()
+        listener.close()
+
+
 def flip_last_byte(data):
     return data if data.startswith(b"HTTP/") else data[:-1] + bytes([data[-1] ^ 1])
 

@@ -2,16 +2,20 @@
 """Where client, node and pod run: three network namespaces in a row, or one loopback."""
 
 import ctypes
+import http.client
+import json
 import os
 import resource
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 _PREFIX = "hawser-bench-"
 _PR_SET_PDEATHSIG = 1
+_CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -57,8 +61,28 @@ class Topology:
         self._running.append(process)
         return process
 
-    def run(self, place, command):
-        return subprocess.run(self.command(place, command), capture_output=True, text=True)
+    def run(self, place, command, **options):
+        return subprocess.run(self.command(place, command), capture_output=True, text=True, **options)
+
+    def inside(self, place, work):
+        """What `work()` returns when it runs in a place's network."""
+        del place
+        return work()
+
+    def fetch(self, place, address, path):
+        """The body of an HTTP answer; None when there is none, or its status is not 200."""
+        def get():
+            connection = http.client.HTTPConnection(address, timeout=30)
+            try:
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                body = answer.read().decode()
+                return body if answer.status == 200 else None
+            except OSError:
+                return None
+            finally:
+                connection.close()
+        return self.inside(place, get)
 
     def stop(self, process, patience=5):
         if process.poll() is None:
@@ -99,6 +123,29 @@ class Namespaces(Topology):
     def command(self, place, command):
         return ["ip", "netns", "exec", self._names[place], *command]
 
+    def inside(self, place, work):
+        found = []
+
+        def enter():
+            with open(f"/run/netns/{self._names[place]}") as namespace:
+                if _libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+            found.append(work())
+
+        thread = threading.Thread(target=enter)  # one that ends: the namespace is the thread's
+        thread.start()
+        thread.join()
+        if not found:
+            raise RuntimeError(f"not possible inside {place}")
+        return found[0]
+
+    def route(self, place, *route):
+        """`route`: as ip-route(8) wants it, such as PREFIX, "via", ADDRESS."""
+        _ip("-n", self._names[place], "route", "add", *route)
+
+    def mac(self, place, device):
+        return json.loads(_ip("-n", self._names[place], "-j", "link", "show", device))[0]["address"]
+
     def __enter__(self):
         remove_leftovers()
         try:
@@ -123,7 +170,8 @@ class Namespaces(Topology):
             # Enough ports and backlog for thousands of handshakes per second; the same for everyone measured.
             self._sysctl(place, {
                 "net.ipv4.ip_forward": "1" if place == "node" else "0",
-                "net.ipv4.ip_local_port_range": "10240 65535",
+                # Those below are for what Hawser splices (--splice-ports).
+                "net.ipv4.ip_local_port_range": "30000 65535" if place == "node" else "10240 65535",
                 "net.ipv4.tcp_tw_reuse": "1",
                 "net.core.somaxconn": "65535",
                 "net.ipv4.tcp_max_syn_backlog": "65535",
