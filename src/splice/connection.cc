@@ -53,6 +53,7 @@ std::optional<ConnectionFacts> facts_of(int fd) {
     }
     out.send_mss = info.tcpi_snd_mss + (out.timestamps ? timestamp_option : 0);
     out.advertised_mss = info.tcpi_advmss + (out.timestamps ? timestamp_option : 0);
+    out.round_trip_us = info.tcpi_rtt;
     return out;
 }
 

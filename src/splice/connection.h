@@ -17,6 +17,7 @@ struct ConnectionFacts {
     std::uint8_t our_window_scale = 0;   // of those that we write
     std::uint32_t send_mss = 0;          // payload and options that a segment to the peer may have
     std::uint32_t advertised_mss = 0;    // that we told the peer
+    std::uint32_t round_trip_us = 0;     // smoothed
 };
 std::optional<ConnectionFacts> facts_of(int fd);
 

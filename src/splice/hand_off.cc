@@ -14,8 +14,9 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// A TSval is taken for the peer's clock of now when it was seen so lately.
-constexpr std::uint64_t fresh_ns = 20'000'000;
+// A TSval is taken for the peer's clock of now when it was seen so lately. What it is older than that makes one
+// measurement of the round trip longer; it is as much as a retransmission waits at least (RFC 6298 has 1 s, Linux 200 ms).
+constexpr std::uint64_t fresh_ns = 250'000'000;
 constexpr milliseconds poke_again{40};
 // Neither probe brought a packet past the program: it is not on their way.
 constexpr milliseconds give_up_unseen{3'000};
@@ -129,14 +130,22 @@ const char* KernelHandOff::prepare(const tunnel::Tunnel& tunnel) {
     }
     id_ = tunnel.id;
     begun_ = Clock::now();
-    poke();
+    poke(false, false);
     return nullptr;
 }
 
-void KernelHandOff::poke() {
-    poked_ = Clock::now();
-    probe(client_.fd);
-    probe(endpoint_.fd);
+// Linux answers one probe in 500 ms (tcp_invalid_ratelimit): the nearer end is asked when the other's answer is there,
+// so that both are fresh at one time.
+void KernelHandOff::poke(bool client_is_fresh, bool endpoint_is_fresh) {
+    const bool client_is_farther = client_.facts.round_trip_us >= endpoint_.facts.round_trip_us;
+    const bool asks_client = !client_is_fresh && (client_is_farther || endpoint_is_fresh);
+    const bool asks_endpoint = !endpoint_is_fresh && (!client_is_farther || client_is_fresh);
+    const auto now = Clock::now();
+    for (End* end : {asks_client ? &client_ : nullptr, asks_endpoint ? &endpoint_ : nullptr}) {
+        if (end == nullptr || now - end->poked < poke_again) continue;
+        end->poked = now;
+        probe(end->fd);
+    }
 }
 
 void KernelHandOff::narrow(bool yes) {
@@ -154,10 +163,10 @@ tunnel::HandOff::Step KernelHandOff::advance(const Relayed& relayed) {
     }
     if (phase_ == Phase::over) return Step::spliced;
     if (phase_ == Phase::transit) return try_to_finish(relayed);
-    const Step step = relayed.quiet ? try_to_cut(relayed) : Step::wait;
+    bool busy = true;
+    const Step step = relayed.quiet ? try_to_cut(relayed, busy) : Step::wait;
     if (step != Step::wait) return step;
-    ++tries_;
-    if (tries_ == tries_before_narrowing) {
+    if (busy && ++tries_ == tries_before_narrowing) {
         why_not_ = "busy";
         narrow(true);
     }
@@ -170,13 +179,14 @@ tunnel::HandOff::Step KernelHandOff::advance(const Relayed& relayed) {
 
 bool KernelHandOff::has_been_seen(const End& end, layout::flow& flow) {
     const auto found = context_.tables.flows.find(end.key);
-    if (!found || found->last_seen == 0) return false;
+    if (!found) return false;
     flow = *found;
+    if (flow.last_seen == 0) return false;
     if (!end.facts.timestamps) return true;
     return flow.tsval != 0 && monotonic_ns() - flow.last_seen < fresh_ns;
 }
 
-tunnel::HandOff::Step KernelHandOff::try_to_cut(const Relayed& relayed) {
+tunnel::HandOff::Step KernelHandOff::try_to_cut(const Relayed& relayed, bool& busy) {
     if (unsent(client_.fd) != 0 || unsent(endpoint_.fd) != 0) return Step::wait;
     // The handshakes of the two connections differ: until each end has its own, the other's must not reach it
     // as the head of a segment that is repeated.
@@ -184,14 +194,16 @@ tunnel::HandOff::Step KernelHandOff::try_to_cut(const Relayed& relayed) {
         unacknowledged(endpoint_.fd) > static_cast<std::int64_t>(relayed.from_client.bytes))
         return Step::wait;
     layout::flow from_client{}, from_endpoint{};
-    const bool seen = has_been_seen(client_, from_client);
-    if (!has_been_seen(endpoint_, from_endpoint) || !seen) {
-        const auto now = Clock::now();
-        if (now - begun_ > give_up_unseen && (from_client.last_seen == 0 || from_endpoint.last_seen == 0)) {
+    const bool client_is_fresh = has_been_seen(client_, from_client);
+    const bool endpoint_is_fresh = has_been_seen(endpoint_, from_endpoint);
+    if (!client_is_fresh || !endpoint_is_fresh) {
+        busy = false;
+        if (Clock::now() - begun_ > give_up_unseen &&
+            (from_client.last_seen == 0 || from_endpoint.last_seen == 0)) {
             why_not_ = "packets do not pass here";
             return Step::refused;
         }
-        if (now - poked_ > poke_again) poke();
+        poke(client_is_fresh, endpoint_is_fresh);
         return Step::wait;
     }
     for (End* end : {&client_, &endpoint_}) {

@@ -53,12 +53,14 @@ class KernelHandOff final : public tunnel::HandOff {
         ConnectionNumbers cut;
         std::uint32_t held = 0;  // send_next that the record has
         bool narrowed = false;
+        Time poked;
     };
     explicit KernelHandOff(const Context& context) : context_(context) {}
 
     const char* prepare(const tunnel::Tunnel& tunnel);
     const char* check() const;
-    Step try_to_cut(const Relayed& relayed);
+    // busy: it waits for bytes that are under way, not for an answer.
+    Step try_to_cut(const Relayed& relayed, bool& busy);
     Step try_to_finish(const Relayed& relayed);
     void raise_hold();
     bool has_been_seen(const End& end, layout::flow& flow);
@@ -66,7 +68,7 @@ class KernelHandOff final : public tunnel::HandOff {
                                        const layout::flow& seen_to, bool from_client) const;
     void settle(const End& from, const End& to);
     void forget();
-    void poke();
+    void poke(bool client_is_fresh, bool endpoint_is_fresh);
     void narrow(bool yes);
 
     const Context context_;
@@ -76,7 +78,7 @@ class KernelHandOff final : public tunnel::HandOff {
     Phase phase_ = Phase::relay;
     const char* why_not_ = "starting";
     unsigned tries_ = 0;
-    Time begun_, poked_, cut_at_, spliced_at_;
+    Time begun_, cut_at_, spliced_at_;
 };
 
 }  // namespace hawser::splice
