@@ -16,7 +16,7 @@ class Replies : public TunnelTest {
         p.payload.clear();
         return p;
     }
-    // That the program sends back, where it came from, `expected` and nothing else.
+    // That the program answers with `expected` and nothing else.
     void expect_answer(const Packet& input, const Packet& expected, const char* interface = "client0") {
         const Outcome outcome = node_->run(bytes_of(input), interface);
         EXPECT_EQ(outcome.verdict, redirected);
@@ -49,6 +49,7 @@ TEST_P(Replies, ASynOnALivingTunnelIsChallenged) {
     for (const std::uint32_t sequence : {123U, 5'000U, 0U}) {
         p.sequence = sequence;
         Packet expected = answer_to(p);
+        expected.macs = Node::towards("client0", 2);  // by the route, whoever sent the frame
         expected.sequence = 9'000;
         expected.acknowledgment = 5'000;
         expected.window = 4'000;  // not 0: a blind attacker's SYN must not stop the client
@@ -57,6 +58,7 @@ TEST_P(Replies, ASynOnALivingTunnelIsChallenged) {
     p.payload = Bytes(300, 'x');
     p.options = {2, 4, 5, 0xb4};
     Packet expected = answer_to(p);
+    expected.macs = Node::towards("client0", 2);
     expected.sequence = 9'000;
     expected.acknowledgment = 5'000;
     expected.window = 4'000;
@@ -70,6 +72,7 @@ TEST_P(Replies, ASynOfTheEndpointsSideIsChallengedInItsNumbers) {
     tunnel_.put(node_->tables());
     const Packet p = bare(tunnel_.from_endpoint(), syn);
     Packet expected = answer_to(p);
+    expected.macs = Node::towards("pod0", 3);
     expected.sequence = 1'005'000;
     expected.acknowledgment = 2'009'000;
     expected.window = 65'535 >> 3 >> 2;

@@ -56,6 +56,26 @@ CHECKED_ONCE int deliver(struct __sk_buff* skb, const struct packet* p, const st
     return bpf_redirect(index, BPF_F_INGRESS);
 }
 
+/* By the route that `fib` has; found: what bpf_fib_lookup() said, which is SUCCESS or NO_NEIGH. */
+static __always_inline int leave(struct __sk_buff* skb, const struct packet* p, const struct bpf_fib_lookup* fib,
+                                 long found) {
+    if (found == BPF_FIB_LKUP_RET_NO_NEIGH) {
+        /* bpf_fib_lookup() has put the gateway where the destination was. */
+        struct bpf_redir_neigh next = {};
+        next.nh_family = fib->family;
+        if (p->v6)
+            __builtin_memcpy(next.ipv6_nh, fib->ipv6_dst, sizeof next.ipv6_nh);
+        else
+            next.ipv4_nh = fib->ipv4_dst;
+        return bpf_redirect_neigh(fib->ifindex, &next, sizeof next, 0);
+    }
+    set_macs(skb, fib->dmac, fib->smac);
+    u32 index = fib->ifindex;
+    const struct interface* out = bpf_map_lookup_elem(&interfaces, &index);
+    if (out && out->flags & interface_peer_redirect && !p->from_node) return bpf_redirect_peer(index, 0);
+    return bpf_redirect(index, 0);
+}
+
 /* Translates the packet and sends it on. */
 CHECKED_ONCE int forward(struct __sk_buff* skb, struct packet* p, const struct flow* f) {
     if (!p || !f) return DROP;
@@ -94,21 +114,21 @@ CHECKED_ONCE int forward(struct __sk_buff* skb, struct packet* p, const struct f
         return DROP;
     }
     count(counter_forwarded);
-    if (found == BPF_FIB_LKUP_RET_NO_NEIGH) {
-        /* bpf_fib_lookup() has put the gateway where the destination was. */
-        struct bpf_redir_neigh next = {};
-        next.nh_family = fib.family;
-        if (p->v6)
-            __builtin_memcpy(next.ipv6_nh, fib.ipv6_dst, sizeof next.ipv6_nh);
-        else
-            next.ipv4_nh = fib.ipv4_dst;
-        return bpf_redirect_neigh(fib.ifindex, &next, sizeof next, 0);
+    return leave(skb, p, &fib, found);
+}
+
+/* An answer that may be heard by nobody but its addressee: by the route to it, not back to where the frame came from. */
+CHECKED_ONCE int send_by_route(struct __sk_buff* skb, const struct packet* p) {
+    if (!p) return DROP;
+    if (p->from_node) return send_back(skb, p);
+    struct bpf_fib_lookup fib = {};
+    ask_for_route(&fib, skb, p, &p->key.destination, &p->key.source);
+    const long found = bpf_fib_lookup(skb, &fib, sizeof fib, 0);
+    if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH) {
+        count(counter_dropped_route);
+        return DROP;
     }
-    set_macs(skb, fib.dmac, fib.smac);
-    u32 index = fib.ifindex;
-    const struct interface* out = bpf_map_lookup_elem(&interfaces, &index);
-    if (out && out->flags & interface_peer_redirect && !p->from_node) return bpf_redirect_peer(index, 0);
-    return bpf_redirect(index, 0);
+    return leave(skb, p, &fib, found);
 }
 
 #endif

@@ -77,13 +77,13 @@ static __always_inline int turn_segment(struct __sk_buff* skb, const struct pack
     const int l4 = v6 ? l4_offset_v6 : l4_offset_v4;
     const u32 size = sizeof(struct tcphdr);
     void* data = (void*)(long)skb->data;
-    if (data + l4 + size > (void*)(long)skb->data_end) return DROP;
+    if (data + l4 + size > (void*)(long)skb->data_end) return -1;
     /* CHECKSUM_PARTIAL: the field has the sum of the pseudo header, and the device will add the rest. */
     const u16 check = ((struct tcphdr*)(data + l4))->check;
     const int partial = check == folded16(sum_of_pseudo_header(p, IPPROTO_TCP, p->header + p->payload));
-    if (bpf_skb_change_tail(skb, l4 + size, 0)) return DROP;
+    if (bpf_skb_change_tail(skb, l4 + size, 0)) return -1;
     data = (void*)(long)skb->data;
-    if (data + l4 + size > (void*)(long)skb->data_end) return DROP;
+    if (data + l4 + size > (void*)(long)skb->data_end) return -1;
     if (v6)
         write_v6_header(data + l3_offset, &p->key.destination, &p->key.source, IPPROTO_TCP, size);
     else
@@ -104,11 +104,12 @@ static __always_inline int turn_segment(struct __sk_buff* skb, const struct pack
     if (!partial)
         for (int i = 0; i < 5; ++i) sum += words[i];
     h->check = partial ? folded16(sum) : ~folded16(sum);
-    return send_back(skb, p);
+    return 0;
 }
 
-CHECKED_ONCE int reply_segment(struct __sk_buff* skb, const struct packet* p, const struct segment* reply) {
-    if (!p || !reply) return DROP;
+/* Makes the packet the answer to itself; 0 when it is. */
+CHECKED_ONCE int turn_round(struct __sk_buff* skb, const struct packet* p, const struct segment* reply) {
+    if (!p || !reply) return -1;
     return p->v6 ? turn_segment(skb, p, reply, 1) : turn_segment(skb, p, reply, 0);
 }
 
@@ -123,7 +124,7 @@ CHECKED_ONCE int refuse_segment(struct __sk_buff* skb, const struct packet* p) {
         reset.flags |= tcp_ack;
         reset.acknowledgment = p->sequence + sequence_length(p) + (p->tcp_flags & tcp_syn ? 1 : 0);
     }
-    return reply_segment(skb, p, &reset);
+    return turn_round(skb, p, &reset) ? DROP : send_back(skb, p);
 }
 
 struct icmp_words {

@@ -198,7 +198,7 @@ CHECKED_ONCE int challenge(struct __sk_buff* skb, const struct packet* p, const 
     /* As the other end last said it: a window of 0 would let a blind attacker's SYN stop the client. */
     const struct flow* back = other_flow(f, p->key.protocol);
     if (back) reply.window = shifted_window(back->window >> (back->window_scale & 15), back->window_shift);
-    return reply_segment(skb, p, &reply);
+    return turn_round(skb, p, &reply) ? DROP : send_by_route(skb, p);
 }
 
 /* Between relay and splice both carry the tunnel, and give every byte the same sequence number: what arrives twice
