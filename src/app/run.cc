@@ -38,7 +38,8 @@ class GatewayPlane final : public control::Plane {
 
     catalog::Diagnostics apply(std::shared_ptr<const catalog::Snapshot> snapshot) override {
         auto diagnostics = gateway_.apply(snapshot);
-        if (kernel_ != nullptr && !diagnostics.has_errors()) diagnostics.append(kernel_->apply(std::move(snapshot)));
+        if (kernel_ != nullptr && !diagnostics.has_errors())
+            diagnostics.append(kernel_->apply(std::move(snapshot)));
         const auto& all = diagnostics.all();
         const bool forbidden = std::any_of(all.begin(), all.end(), [](const catalog::Diagnostic& diagnostic) {
             return diagnostic.message.find("bind ") != std::string::npos &&
@@ -163,7 +164,8 @@ std::unique_ptr<splice::Plane> open_splice(const RunCommand& command,
     options.services.pod_ranges = command.configuration.pod_cidrs;
     options.services.service_ranges = command.configuration.service_cidrs;
     const auto& limits = command.limits;
-    options.services.cluster_ips_only = limits.max_connections != 0 || limits.max_connections_per_client != 0 ||
+    options.services.cluster_ips_only = limits.max_connections != 0 ||
+                                        limits.max_connections_per_client != 0 ||
                                         limits.max_handshakes_per_second != 0;
     splice::Plane::Callbacks callbacks;
     callbacks.warning = [log](const std::string& line) { log->warning(line); };
@@ -194,7 +196,10 @@ gateway::Splicing splicing(splice::Plane* kernel, bool wanted) {
     out.connect = [kernel](const net::SocketAddress& endpoint, int client) {
         return kernel->connect(endpoint, client);
     };
-    out.listener_mss = [kernel] { return kernel->smallest_mss(); };
+    out.listener_mss = [kernel] { return kernel->smallest_mss().get(); };
+    out.watch_listener_mss = [kernel](std::function<void()> changed) {
+        kernel->smallest_mss().watch(std::move(changed));
+    };
     out.first_tunnel_id = kernel->highest_id();
     return out;
 }

@@ -23,11 +23,13 @@ Acceptor::~Acceptor() {
     *purpose_ = {};  // idle keep-alive connections of this listener find nothing to serve
 }
 
-net::Result<void> Acceptor::open() { return worker_.loop().watch(fd_.get(), *this, EPOLLIN); }
+net::Result<void> Acceptor::open() {
+    follow_mss();
+    return worker_.loop().watch(fd_.get(), *this, EPOLLIN);
+}
 
 void Acceptor::on_events(std::uint32_t) {
     if (suspended_) return;
-    follow_mss();
     for (int i = 0; i < most_per_turn; ++i) {
         sockaddr_storage storage{};
         socklen_t size = sizeof storage;
@@ -46,7 +48,6 @@ void Acceptor::on_events(std::uint32_t) {
     worker_.loop().again(*this);
 }
 
-// Clients send segments as large as they were told at the handshake, and once spliced nobody cuts them.
 void Acceptor::follow_mss() {
     const auto& ask = worker_.shared().options.splicing.listener_mss;
     if (!ask) return;

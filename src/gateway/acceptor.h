@@ -16,12 +16,13 @@ class Acceptor : private net::EventHandler, private net::Timer {
 
     net::Result<void> open();
     void set_purpose(Purpose purpose) { *purpose_ = std::move(purpose); }
+    // Clients send segments as large as they were told at the handshake, and once spliced nobody cuts them.
+    void follow_mss();
 
   private:
     void on_events(std::uint32_t events) override;
     void on_timer() override;
     void suspend(int error);
-    void follow_mss();
 
     Worker& worker_;
     net::Fd fd_;

@@ -241,11 +241,16 @@ void Gateway::start() {
     if (impl_->started) return;
     impl_->started = true;
     for (auto& worker : impl_->workers) worker->start_thread();
+    if (const auto& watch = impl_->shared.options.splicing.watch_listener_mss)
+        watch([this] {
+            for (auto& worker : impl_->workers) worker->loop().post([&worker] { worker->follow_mss(); });
+        });
 }
 
 void Gateway::stop() {
     if (!impl_->started) return;
     impl_->started = false;
+    if (const auto& watch = impl_->shared.options.splicing.watch_listener_mss) watch({});
     for (auto& worker : impl_->workers) worker->stop_thread();
 }
 

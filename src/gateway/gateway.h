@@ -43,9 +43,12 @@ struct Splicing {
     tunnel::Splicer* splicer = nullptr;  // outlives the gateway
     // Starts a connection to an endpoint that may be spliced later; `client` is the other end's descriptor.
     std::function<net::Result<net::Fd>(const net::SocketAddress& endpoint, int client)> connect;
-    std::function<std::uint32_t()> listener_mss;  // what new clients are to be told; large = as the kernel likes
-    const char* why_not = "off";                  // there is none: why, in a word
-    std::uint64_t first_tunnel_id = 0;            // ids of earlier processes end here
+    std::function<std::uint32_t()>
+        listener_mss;  // what new clients are to be told; large = as the kernel likes
+    // Has `changed` called, on any thread, when that is another; empty: no more.
+    std::function<void(std::function<void()> changed)> watch_listener_mss;
+    const char* why_not = "off";        // there is none: why, in a word
+    std::uint64_t first_tunnel_id = 0;  // ids of earlier processes end here
 };
 
 struct Options {

@@ -267,6 +267,10 @@ Stats Worker::collect_stats() const {
     return out;
 }
 
+void Worker::follow_mss() {
+    for (auto& [key, acceptor] : acceptors_) acceptor->follow_mss();
+}
+
 void Worker::drain(net::Duration spread, net::Duration grace) {
     draining_ = true;
     acceptors_.clear();

@@ -88,6 +88,7 @@ class Worker {
         std::shared_ptr<const std::set<std::string>> groups;  // ids of all endpoint groups
     };
     void apply(Change change);
+    void follow_mss();  // the listeners of this worker (Splicing::listener_mss)
 
     void drain(net::Duration spread, net::Duration grace);
     [[nodiscard]] bool draining() const { return draining_; }

@@ -14,8 +14,9 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// A TSval is taken for the peer's clock of now when it was seen so lately. What it is older than that makes one
-// measurement of the round trip longer; it is as much as a retransmission waits at least (RFC 6298 has 1 s, Linux 200 ms).
+// A TSval is taken for the peer's clock of now when it was seen so lately. What it is older than that makes
+// one measurement of the round trip longer; it is as much as a retransmission waits at least (RFC 6298 has 1
+// s, Linux 200 ms).
 constexpr std::uint64_t fresh_ns = 250'000'000;
 constexpr milliseconds poke_again{40};
 // Neither probe brought a packet past the program: it is not on their way.
@@ -98,9 +99,8 @@ const char* KernelHandOff::prepare(const tunnel::Tunnel& tunnel) {
     if (const char* why = check()) {
         const std::uint32_t mss = endpoint_.facts.send_mss;
         // What a client's own MSS has not cut is the path's.
-        if (client_.facts.advertised_mss > mss && client_.facts.send_mss > mss &&
-            mss < context_.smallest_mss.load(std::memory_order_relaxed))
-            context_.smallest_mss.store(mss, std::memory_order_relaxed);
+        if (client_.facts.advertised_mss > mss && client_.facts.send_mss > mss)
+            context_.smallest_mss.lower(mss);
         return why;
     }
     const auto& tables = context_.tables;
@@ -134,8 +134,8 @@ const char* KernelHandOff::prepare(const tunnel::Tunnel& tunnel) {
     return nullptr;
 }
 
-// Linux answers one probe in 500 ms (tcp_invalid_ratelimit): the nearer end is asked when the other's answer is there,
-// so that both are fresh at one time.
+// Linux answers one probe in 500 ms (tcp_invalid_ratelimit): the nearer end is asked when the other's answer
+// is there, so that both are fresh at one time.
 void KernelHandOff::poke(bool client_is_fresh, bool endpoint_is_fresh) {
     const bool client_is_farther = client_.facts.round_trip_us >= endpoint_.facts.round_trip_us;
     const bool asks_client = !client_is_fresh && (client_is_farther || endpoint_is_fresh);

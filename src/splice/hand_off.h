@@ -11,6 +11,7 @@
 #include "splice/names.h"
 #include "splice/ports.h"
 #include "splice/program.h"
+#include "splice/smallest_mss.h"
 #include "tunnel/splicer.h"
 
 namespace hawser::splice {
@@ -26,8 +27,7 @@ class KernelHandOff final : public tunnel::HandOff {
         const Interfaces& interfaces;
         Names& names;
         const Ports& ports;
-        std::atomic<std::uint32_t>&
-            smallest_mss;  // that an endpoint's path carried when a tunnel did not fit
+        SmallestMss& smallest_mss;  // a tunnel that does not fit lowers it
     };
     // Null with the reason when it cannot be spliced.
     static std::unique_ptr<KernelHandOff> begin(const Context& context, const tunnel::Tunnel& tunnel,

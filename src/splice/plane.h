@@ -53,7 +53,7 @@ class Plane final : public tunnel::Splicer {
     // Ends the thread; nothing is called back after that.
     void stop();
     // The smallest MSS that a path to an endpoint was found to carry: what listeners should tell clients.
-    [[nodiscard]] std::uint32_t smallest_mss() const { return smallest_mss_.load(std::memory_order_relaxed); }
+    [[nodiscard]] SmallestMss& smallest_mss() { return smallest_mss_; }
 
     // Programs the L4 services; returns when it is done. What could not be written is in the diagnostics.
     catalog::Diagnostics apply(std::shared_ptr<const catalog::Snapshot> snapshot);
@@ -88,7 +88,7 @@ class Plane final : public tunnel::Splicer {
     Inventory inventory_;
     Services services_;
     Ports ports_;
-    std::atomic<std::uint32_t> smallest_mss_{65'535};
+    SmallestMss smallest_mss_;
     std::atomic<std::uint64_t> handed_off_{0}, refused_{0}, programmed_{0}, written_{0}, program_micros_{0};
     std::thread thread_;
 };

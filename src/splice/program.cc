@@ -90,7 +90,8 @@ namespace {
 
 // Not pinned: of this process's programs alone.
 bool is_private(std::string_view name) {
-    return name == "packets" || name == "scratches" || name == "counts" || name.find('.') != std::string_view::npos;
+    return name == "packets" || name == "scratches" || name == "counts" ||
+           name.find('.') != std::string_view::npos;
 }
 
 void set_sizes(splice_bpf& bpf, std::uint32_t most_tunnels) {

@@ -335,8 +335,7 @@ void Services::write_group(const Group& group, Programmed& to) {
             const bool stays =
                 std::find(next.endpoints.begin(), next.endpoints.end(), endpoint) != next.endpoints.end();
             if (!stays) result_->udp_changed = result_->udp_changed || udp;
-            if (to.value.affine != 0 && (!stays || value.affine == 0))
-                tables_.members.erase({id, endpoint});
+            if (to.value.affine != 0 && (!stays || value.affine == 0)) tables_.members.erase({id, endpoint});
         }
         remove_parts(id, to);
     }

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A lab of its own whose cables to the client and to the pod can be made bad."""
+"""Two labs: in `lab` the cables to the client and to the pod can be made bad; `plain_lab` has no cable in the way, its
+frames are super-packets with checksums that are not complete yet, and its cards can be made bad.
+
+HAWSER_EXPECT_SPLICE=0 runs what can be run so with the relay alone."""
 
 import os
 import pathlib
@@ -16,22 +19,29 @@ import network
 import pods as played
 import site_programs as site
 import visits
+from ends import Ends
+from faults import BadCard
 
+EXPECT_SPLICE = os.environ.get("HAWSER_EXPECT_SPLICE", "1") != "0"
 WEB = ("192.168.0.100", 80)
-CONF = """
-map $http_upgrade $connection_upgrade { default upgrade; '' close; }
-upstream pods { server 10.244.1.2:9080; }
+ENDS, ENDS_6 = ("192.168.0.100", 81), ("fd00:192::100", 81)  # the pod's socket is the test's
+SERVER = """
+upstream pods%(name)s { server %(pod)s; }
 server {
-    listen 80;
+    listen %(port)s;
     server_name websocket.bbotte.com;
     location / {
-        proxy_pass http://pods;
+        proxy_pass http://pods%(name)s;
         proxy_http_version 1.1;
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $connection_upgrade;
     }
 }
 """
+CONF = "map $http_upgrade $connection_upgrade { default upgrade; '' close; }\n" + "".join(
+    SERVER % {"name": number, "port": port, "pod": pod}
+    for number, (port, pod) in enumerate({"80": "10.244.1.2:9080", "81": "10.244.1.2:9081", "[::]:81": "[fd00:10:244:1::2]:9081"}.items())
+)
 
 
 class BadCable:
@@ -109,11 +119,84 @@ def hawser(lab, cables, pods, tmp_path):
     nginx.write_text(CONF)
     for cable in cables:
         cable.set()
-    made = site.Hawser(lab, "a", [], [nginx], log=f"{tmp_path.name}.log")
-    made.wait_ready()
+    made = start_hawser(lab, nginx, tmp_path)
     yield made
     for cable in cables:
         cable.set()
+    made.stop()
+    made.remove_splice()
+
+
+def start_hawser(lab, nginx, tmp_path):
+    options = [] if EXPECT_SPLICE else ["--splice", "off"]
+    made = site.Hawser(lab, "a", [], [nginx], options, log=f"{tmp_path.name}.log")
+    made.wait_ready()
+    return made
+
+
+@pytest.fixture(scope="session")
+def ends(lab):
+    made = Ends(lab, ENDS, port=9081)
+    yield made
+    made.stop()
+
+
+def cards_of(lab):
+    return {host: BadCard(lab, host) for host in ("client", "a1")}
+
+
+@pytest.fixture(scope="session")
+def cable_cards(lab, cables):
+    made = cards_of(lab)
+    yield made
+    for card in made.values():
+        card.take_away()
+
+
+@pytest.fixture(scope="session")
+def plain_lab(lab_is_possible):
+    made = network.Lab(f"o{os.getpid()}", external="none", pods=1)
+    made.up()
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="session")
+def cards(plain_lab):
+    made = cards_of(plain_lab)
+    yield made
+    for card in made.values():
+        card.take_away()
+
+
+@pytest.fixture(scope="session")
+def all_plain_ends(plain_lab):
+    made = {4: Ends(plain_lab, ENDS, port=9081), 6: Ends(plain_lab, ENDS_6, port=9081, address="::")}
+    yield made
+    for one in made.values():
+        one.stop()
+
+
+@pytest.fixture(params=[4, 6], ids=["IPv4", "IPv6"])
+def each_plain_ends(request, all_plain_ends):
+    return all_plain_ends[request.param]
+
+
+@pytest.fixture
+def plain_ends(all_plain_ends):
+    return all_plain_ends[4]
+
+
+@pytest.fixture
+def plain_hawser(plain_lab, cards, tmp_path):
+    nginx = tmp_path / "site.conf"
+    nginx.write_text(CONF)
+    for card in cards.values():
+        card.set()
+    made = start_hawser(plain_lab, nginx, tmp_path)
+    yield made
+    for card in cards.values():
+        card.set()
     made.stop()
     made.remove_splice()
 
@@ -126,7 +209,7 @@ def wait_spliced(hawser, count, seconds=60):
     deadline = time.monotonic() + seconds
     while True:
         found = tunnels(hawser)
-        if len(found) == count and all(t["splice"] == "spliced" for t in found):
+        if len(found) == count and (not EXPECT_SPLICE or all(t["splice"] == "spliced" for t in found)):
             return found
         assert time.monotonic() < deadline, f"of {count}: {sorted(t['splice'] for t in found)}"
         time.sleep(0.05)
@@ -134,6 +217,8 @@ def wait_spliced(hawser, count, seconds=60):
 
 def reason(hawser, seconds=10):
     """Why the only tunnel is not spliced, once that is decided."""
+    if not EXPECT_SPLICE:
+        pytest.skip("is about the splice alone")
     deadline = time.monotonic() + seconds
     while True:
         [tunnel] = tunnels(hawser)
@@ -141,6 +226,12 @@ def reason(hawser, seconds=10):
             return tunnel["splice"]
         assert time.monotonic() < deadline, tunnel["splice"]
         time.sleep(0.02)
+
+
+def state_of(hawser, tunnel):
+    """Of a tunnel of Ends."""
+    address = "{}:{}".format(*tunnel.client_address) if ":" not in tunnel.client_address[0] else "[{}]:{}".format(*tunnel.client_address)
+    return next((t for t in tunnels(hawser) if t["client"] == address), {"splice": "gone", "id": None})
 
 
 def closing(hawser, number):
