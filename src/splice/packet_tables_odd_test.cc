@@ -2,6 +2,7 @@
 // Packets that nobody would send, and those that the program leaves to others.
 #include <random>
 
+#include "splice/testing_icmp.h"
 #include "splice/testing_services.h"
 
 namespace hawser::splice::testing {
@@ -155,6 +156,28 @@ TEST_P(OddPackets, SuperPacketsAreTranslatedWhole) {
     EXPECT_EQ(packet_of(outcome.bytes, wrong).payload, p.payload);
     EXPECT_EQ(wrong, "");
     EXPECT_EQ(node_->tables().flows.find(key)->sequence_end - before, 3'500U);
+}
+
+TEST_P(OddPackets, SummedUpByTheDeviceKeepARightSum) {
+    apply({frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)})),
+           udp(frontend(FrontendKind::external_ip, external_ip(), 80,
+                        group({pod(3)}, Scheduler::rr, "default/web:80/UDP")))});
+    const net::SocketAddress from{client(2), 40'000}, to{external_ip(), 80};
+    const Arrival summed{.flags = summed_by_device};
+    try {
+        node_->run(bytes_of(segment(from, {node(), 9})), summed);  // passes untouched
+    } catch (const std::runtime_error&) {
+        GTEST_SKIP() << "the kernel's test runs have no CHECKSUM_COMPLETE (Linux 6.16 has)";
+    }
+    const Outcome there = node_->run(bytes_of(segment(from, to)), summed);
+    EXPECT_EQ(there.verdict, redirected);
+    EXPECT_EQ(node_->run(bytes_of(datagram(from, to)), summed).verdict, redirected);
+    IcmpError e;
+    e.source = pod(3);
+    e.destination = ip("10.2.0.1", "fd02::1");
+    e.type = GetParam() ? 3 : 1;
+    e.quote = quote_of(there.bytes);
+    EXPECT_EQ(node_->run(bytes_of(e), {.interface = "pod0", .flags = summed_by_device}).verdict, redirected);
 }
 
 TEST_P(OddPackets, GarbageNeitherCrashesNorMakesFlows) {

@@ -209,8 +209,13 @@ struct Arrival {
     Hook hook = Hook::ingress;
     std::uint32_t gso_size = 0;  // of a super-packet; CHECKSUM_PARTIAL cannot be had in a test run
     std::uint32_t mark = 0;
-    bool forwarded = false;  // at egress: it came in by an interface
+    bool forwarded = false;   // at egress: it came in by an interface
+    std::uint32_t flags = 0;  // of the test run
 };
+
+// BPF_F_TEST_SKB_CHECKSUM_COMPLETE, Linux 6.16: the device has summed up the packet, and the run fails if
+// that sum is wrong when the program has ended.
+inline constexpr std::uint32_t summed_by_device = 1 << 2;
 
 // A node: client side (10.1.0.0/24, fd01::/64) and pod side (10.2.0.0/24, fd02::/64), with neighbours that
 // are known.
@@ -282,7 +287,7 @@ class Node {
         LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_out = out.bytes.data(),
                     .data_size_in = static_cast<std::uint32_t>(packet.size()),
                     .data_size_out = static_cast<std::uint32_t>(out.bytes.size()), .ctx_in = &context,
-                    .ctx_size_in = sizeof context, .repeat = 1);
+                    .ctx_size_in = sizeof context, .repeat = 1, .flags = arrival.flags);
         const int failed = bpf_prog_test_run_opts(program_->program(arrival.hook), &options);
         if (failed != 0) throw std::runtime_error("test run: " + std::to_string(failed));
         out.verdict = options.retval;

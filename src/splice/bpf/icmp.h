@@ -92,6 +92,7 @@ static __always_inline int translate_error(struct __sk_buff* skb, struct packet*
             }
         }
         --ip->hop_limit;
+        take_hop_from_sum(skb);
     } else {
         struct iphdr* quoted = data + quote;
         struct iphdr* ip = data + l3_offset;

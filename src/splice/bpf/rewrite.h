@@ -86,6 +86,11 @@ static __always_inline u16 shifted_window(u16 window, int shift) {
     return wide > 0xffff ? 0xffff : wide;
 }
 
+/* CHECKSUM_COMPLETE is about the hop limit of IPv6 too, and no checksum in the packet makes up for it. */
+static __always_inline void take_hop_from_sum(struct __sk_buff* skb) {
+    bpf_csum_update(skb, bpf_htons(0xfffe)); /* one less in the low byte of its word */
+}
+
 static __always_inline int rewrite(struct __sk_buff* skb, const struct packet* p, const struct flow* f, int hop,
                                    const int v6) {
     const int l4 = v6 ? l4_offset_v6 : l4_offset_v4;
@@ -170,6 +175,7 @@ static __always_inline int rewrite(struct __sk_buff* skb, const struct packet* p
 /* hop: the packet goes on to another machine, its TTL goes down by one. */
 CHECKED_ONCE int rewrite_packet(struct __sk_buff* skb, const struct packet* p, const struct flow* f, int hop) {
     if (!p || !f) return -1;
+    if (p->v6 && hop) take_hop_from_sum(skb);
     return p->v6 ? rewrite(skb, p, f, hop, 1) : rewrite(skb, p, f, hop, 0);
 }
 
