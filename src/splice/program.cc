@@ -90,7 +90,7 @@ namespace {
 
 // Not pinned: of this process's programs alone.
 bool is_private(std::string_view name) {
-    return name == "packets" || name == "scratches" || name == "counts" ||
+    return name == "packets" || name == "scratches" || name == "counts" || name == "fragments" ||
            name.find('.') != std::string_view::npos;
 }
 

@@ -17,10 +17,19 @@ static __always_inline int is_spliced(const struct flow* f) {
     return r && r->state == state_spliced;
 }
 
-static __always_inline int translate_error(struct __sk_buff* skb, struct packet* p, const int v6) {
+/* Whether the quoted IPv6 packet is a fragment. */
+static __always_inline int quotes_fragment(struct __sk_buff* skb) {
+    const int quote = l4_offset_v6 + sizeof(struct icmp_words);
+    if (!linear(skb, quote + sizeof(struct ipv6hdr))) return 0;
+    void* data = (void*)(long)skb->data;
+    if (data + quote + sizeof(struct ipv6hdr) > (void*)(long)skb->data_end) return 0;
+    return ((const struct ipv6hdr*)(data + quote))->nexthdr == IPPROTO_FRAGMENT;
+}
+
+/* `header`: bytes of the quoted packet in front of its ports. */
+static __always_inline int translate_error(struct __sk_buff* skb, struct packet* p, const int v6, const int header) {
     const int l4 = v6 ? l4_offset_v6 : l4_offset_v4;
     const int quote = l4 + sizeof(struct icmp_words);
-    const int header = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
     if (!linear(skb, quote + header + 8)) return PASS;
     void* data = (void*)(long)skb->data;
     void* end = (void*)(long)skb->data_end;
@@ -34,11 +43,16 @@ static __always_inline int translate_error(struct __sk_buff* skb, struct packet*
     if (v6) {
         const struct ipv6hdr* ip = data + quote;
         key.protocol = ip->nexthdr;
+        if (header != sizeof *ip) {
+            const struct v6_fragment_header* fragment = data + quote + sizeof *ip;
+            if (fragment->offset & bpf_htons(0xfff8)) return PASS;
+            key.protocol = fragment->next;
+        }
         set_v6(&key.source, &ip->daddr);
         set_v6(&key.destination, &ip->saddr);
     } else {
         const struct iphdr* ip = data + quote;
-        if (ip->ihl != 5) return PASS;
+        if (ip->ihl != 5 || ip->frag_off & bpf_htons(0x1fff)) return PASS;
         key.protocol = ip->protocol;
         set_v4(&key.source, ip->daddr);
         set_v4(&key.destination, ip->saddr);
@@ -120,9 +134,15 @@ static __always_inline int translate_error(struct __sk_buff* skb, struct packet*
     return to ? bpf_redirect(local_interface, BPF_F_INGRESS) : bpf_redirect(fib.ifindex, 0);
 }
 
+CHECKED_ONCE int icmp_about_fragment(struct __sk_buff* skb, struct packet* p) {
+    if (!p) return DROP;
+    return translate_error(skb, p, 1, sizeof(struct ipv6hdr) + sizeof(struct v6_fragment_header));
+}
+
 CHECKED_ONCE int icmp(struct __sk_buff* skb, struct packet* p) {
     if (!p) return DROP;
-    return p->v6 ? translate_error(skb, p, 1) : translate_error(skb, p, 0);
+    if (!p->v6) return translate_error(skb, p, 0, sizeof(struct iphdr));
+    return quotes_fragment(skb) ? icmp_about_fragment(skb, p) : translate_error(skb, p, 1, sizeof(struct ipv6hdr));
 }
 
 #endif

@@ -26,6 +26,21 @@ enum {
     udp_check_offset = 6,
 };
 
+/* RFC 8200 section 4.5. Its UAPI header has no name for it. */
+struct v6_fragment_header {
+    u8 next;
+    u8 reserved;
+    u16 offset; /* network order; in units of 8 bytes from bit 3 on, bit 0: more follow */
+    u32 id;
+};
+enum { l4_offset_v6_fragment = l4_offset_v6 + sizeof(struct v6_fragment_header) };
+
+enum fragment {
+    fragment_none,
+    fragment_first, /* has the ports; also one that nothing follows (RFC 6946) */
+    fragment_later
+};
+
 struct packet {
     struct flow_key key;
     u32 sequence, acknowledgment;
@@ -40,7 +55,9 @@ struct packet {
     u8 tos;
     u8 has_tsval;
     u8 from_node; /* met on its way out, from a socket of this node */
-    u8 zero[3];
+    u8 fragment;  /* enum fragment */
+    u8 zero[2];
+    u32 fragment_id; /* network order */
 };
 /* Not on the stack: 512 bytes have to do for all calls together. */
 TABLE(packets, BPF_MAP_TYPE_PERCPU_ARRAY, u32, struct packet, 1, 0);
@@ -73,29 +90,48 @@ static __always_inline int same_address(const struct address* a, const struct ad
 
 enum parsed {
     parsed_not_ours, /* nothing that a flow could be about */
-    parsed_segment,  /* TCP or UDP */
+    parsed_segment,  /* TCP or UDP; a later fragment of a datagram has no ports */
     parsed_icmp,     /* an ICMP or ICMPv6 packet */
-    parsed_odd       /* TCP or UDP behind IP options, extension headers, or cut into fragments */
+    parsed_odd       /* TCP or UDP behind IP options or extension headers, or a fragment of TCP */
 };
+
+static __always_inline int reaches(const struct __sk_buff* skb, u32 end) {
+    return (void*)(long)skb->data + end <= (void*)(long)skb->data_end;
+}
 
 /* Bytes up to `end` can be read and written directly. */
 static __always_inline int linear(struct __sk_buff* skb, u32 end) {
-    if (skb->data + end <= skb->data_end) return 1;
-    return end <= skb->len && bpf_skb_pull_data(skb, end) == 0 && skb->data + end <= skb->data_end;
+    const int yes = reaches(skb, end) || (end <= skb->len && bpf_skb_pull_data(skb, end) == 0 && reaches(skb, end));
+    /* Pointers are read anew: what the compiler keeps of these, 32 bits, are none for the verifier. */
+    asm volatile("" ::: "memory");
+    return yes;
+}
+
+static __always_inline enum parsed parse_udp(struct __sk_buff* skb, struct packet* p, const int l4, u32 l4_size) {
+    if (l4_size < sizeof(struct udphdr) || !linear(skb, l4 + sizeof(struct udphdr))) return parsed_not_ours;
+    void* data = (void*)(long)skb->data;
+    if (data + l4 + sizeof(struct udphdr) > (void*)(long)skb->data_end) return parsed_not_ours;
+    const struct udphdr* udp = data + l4;
+    p->key.source_port = udp->source;
+    p->key.destination_port = udp->dest;
+    p->payload = l4_size - sizeof(struct udphdr);
+    p->header = sizeof(struct udphdr);
+    return parsed_segment;
+}
+
+/* A part of a datagram. `offset`: where it begins, 0 is the first. No later one can write over the UDP header, which is
+ * as long as the unit that offsets count in; RFC 3128 is about TCP, whose fragments are the stack's. */
+static __always_inline enum parsed parse_fragment(struct __sk_buff* skb, struct packet* p, const int l4, u32 l4_size,
+                                                  u32 offset, u32 id) {
+    p->fragment_id = id;
+    p->fragment = offset ? fragment_later : fragment_first;
+    if (offset == 0) return parse_udp(skb, p, l4, l4_size);
+    p->payload = l4_size;
+    return parsed_segment;
 }
 
 static __always_inline enum parsed parse_l4(struct __sk_buff* skb, struct packet* p, const int l4, u32 l4_size) {
-    if (p->key.protocol == IPPROTO_UDP) {
-        if (l4_size < sizeof(struct udphdr) || !linear(skb, l4 + sizeof(struct udphdr))) return parsed_not_ours;
-        void* data = (void*)(long)skb->data;
-        if (data + l4 + sizeof(struct udphdr) > (void*)(long)skb->data_end) return parsed_not_ours;
-        const struct udphdr* udp = data + l4;
-        p->key.source_port = udp->source;
-        p->key.destination_port = udp->dest;
-        p->payload = l4_size - sizeof(struct udphdr);
-        p->header = sizeof(struct udphdr);
-        return parsed_segment;
-    }
+    if (p->key.protocol == IPPROTO_UDP) return parse_udp(skb, p, l4, l4_size);
     if (l4_size < sizeof(struct tcphdr) || !linear(skb, l4 + sizeof(struct tcphdr))) return parsed_not_ours;
     void* data = (void*)(long)skb->data;
     void* end = (void*)(long)skb->data_end;
@@ -136,14 +172,29 @@ static __always_inline enum parsed parse_v4(struct __sk_buff* skb, struct packet
     p->ttl = ip->ttl;
     p->tos = ip->tos;
     const u32 total = bpf_ntohs(ip->tot_len);
-    const int plain = ip->ihl == 5 && (ip->frag_off & bpf_htons(0x3fff)) == 0;
-    if (ip->protocol == IPPROTO_ICMP) return plain ? parsed_icmp : parsed_not_ours;
+    const u32 fragment = bpf_ntohs(ip->frag_off) & 0x3fff; /* "more follow", and the offset */
+    const u32 id = ip->id;
+    if (ip->protocol == IPPROTO_ICMP) return ip->ihl == 5 && !fragment ? parsed_icmp : parsed_not_ours;
     if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP) return parsed_not_ours;
-    if (!plain) return parsed_odd;
+    if (ip->ihl != 5 || (fragment && ip->protocol == IPPROTO_TCP)) return parsed_odd;
     /* A super-packet of more than 64 KiB (BIG TCP) has 0 here. */
     const u32 size = total ? total : skb->len - l3_offset;
     if (size < sizeof(struct iphdr) || size > skb->len - l3_offset) return parsed_not_ours;
-    return parse_l4(skb, p, l4_offset_v4, size - sizeof(struct iphdr));
+    const u32 l4_size = size - sizeof(struct iphdr);
+    if (fragment) return parse_fragment(skb, p, l4_offset_v4, l4_size, fragment & 0x1fff, id);
+    return parse_l4(skb, p, l4_offset_v4, l4_size);
+}
+
+/* A fragment header right behind the IPv6 header, and UDP right behind that. */
+static __always_inline enum parsed parse_v6_fragment(struct __sk_buff* skb, struct packet* p, u32 size) {
+    if (size < sizeof(struct v6_fragment_header) || !linear(skb, l4_offset_v6_fragment)) return parsed_not_ours;
+    void* data = (void*)(long)skb->data;
+    if (data + l4_offset_v6_fragment > (void*)(long)skb->data_end) return parsed_not_ours;
+    const struct v6_fragment_header* header = data + l4_offset_v6;
+    if (header->next != IPPROTO_UDP) return parsed_odd;
+    p->key.protocol = IPPROTO_UDP;
+    return parse_fragment(skb, p, l4_offset_v6_fragment, size - sizeof *header, bpf_ntohs(header->offset) & 0xfff8,
+                          header->id);
 }
 
 static __always_inline enum parsed parse_v6(struct __sk_buff* skb, struct packet* p) {
@@ -159,12 +210,14 @@ static __always_inline enum parsed parse_v6(struct __sk_buff* skb, struct packet
     p->ttl = ip->hop_limit;
     p->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
     if (ip->nexthdr == IPPROTO_ICMPV6) return parsed_icmp;
-    /* Hop-by-hop, routing, fragment, destination options. */
-    if (ip->nexthdr == 0 || ip->nexthdr == 43 || ip->nexthdr == 44 || ip->nexthdr == 60) return parsed_odd;
-    if (ip->nexthdr != IPPROTO_TCP && ip->nexthdr != IPPROTO_UDP) return parsed_not_ours;
+    /* Hop-by-hop, routing, destination options. */
+    if (ip->nexthdr == 0 || ip->nexthdr == 43 || ip->nexthdr == 60) return parsed_odd;
+    const int fragment = ip->nexthdr == IPPROTO_FRAGMENT;
+    if (ip->nexthdr != IPPROTO_TCP && ip->nexthdr != IPPROTO_UDP && !fragment) return parsed_not_ours;
     const u32 total = bpf_ntohs(ip->payload_len);
     const u32 size = total ? total : skb->len - l4_offset_v6;
     if (size > skb->len - l4_offset_v6) return parsed_not_ours;
+    if (fragment) return parse_v6_fragment(skb, p, size);
     return parse_l4(skb, p, l4_offset_v6, size);
 }
 

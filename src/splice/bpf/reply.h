@@ -133,14 +133,17 @@ struct icmp_words {
     u32 rest;
 };
 
-/* An ICMP error about the packet, from the address that it was sent to. It quotes the IP header and that of UDP or TCP. */
+/* An ICMP error about the packet, from the address that it was sent to. It quotes the IP header and that of UDP or TCP,
+ * and of IPv6 the fragment header between them. */
 static __always_inline int refuse_by_icmp(struct __sk_buff* skb, const struct packet* p, u8 type, u8 code, u32 rest,
                                           const int v6) {
     const u32 header = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
     const int l4 = ETH_HLEN + header;
     const int tcp = p->key.protocol == IPPROTO_TCP;
+    const int behind_header = v6 && p->fragment;
     /* Of a segment: the whole header, because its checksum may be the device's to complete. */
-    const u32 size = header + (tcp ? sizeof(struct tcphdr) : sizeof(struct udphdr));
+    const u32 size = header + (tcp ? sizeof(struct tcphdr) : sizeof(struct udphdr)) +
+                     (behind_header ? sizeof(struct v6_fragment_header) : 0);
     void* data = (void*)(long)skb->data;
     if (data + l4 + sizeof(struct udphdr) > (void*)(long)skb->data_end) return DROP;
     const u64 pseudo = sum_of_pseudo_header(p, p->key.protocol, p->header + p->payload);
@@ -151,7 +154,7 @@ static __always_inline int refuse_by_icmp(struct __sk_buff* skb, const struct pa
     } else {
         check = ((struct udphdr*)(data + l4))->check;
     }
-    const int partial = check != 0 && check == folded16(pseudo);
+    const int partial = check != 0 && check == folded16(pseudo) && !p->fragment; /* what was cut has its checksum */
     if (bpf_skb_change_tail(skb, ETH_HLEN + size, 0)) return DROP;
     if (bpf_skb_adjust_room(skb, header + sizeof(struct icmp_words), BPF_ADJ_ROOM_MAC, 0)) return DROP;
     if (!linear(skb, ETH_HLEN + header + sizeof(struct icmp_words) + size)) return DROP;
@@ -181,6 +184,10 @@ static __always_inline int refuse_by_icmp(struct __sk_buff* skb, const struct pa
         sum += (u16)~check;
     } else {
         sum += (u64)segment[0] + segment[1];
+        if (behind_header) {
+            if ((void*)(segment + 4) > end) return DROP;
+            sum += (u64)segment[2] + segment[3];
+        }
         if (tcp) {
             if ((void*)(segment + 5) > end) return DROP;
             sum += (u64)segment[2] + segment[3] + segment[4];
@@ -202,6 +209,8 @@ CHECKED_ONCE int refuse(struct __sk_buff* skb, const struct packet* p) {
 /* RFC 1191, RFC 8201: the packet is larger than what the way to the other end carries. */
 CHECKED_ONCE int refuse_size(struct __sk_buff* skb, const struct packet* p, u32 mtu) {
     if (!p) return DROP;
+    /* RFC 1122 section 3.2.2: errors are about first fragments, since only they say what they are part of. */
+    if (p->fragment == fragment_later) return DROP;
     return p->v6 ? refuse_by_icmp(skb, p, icmp6_too_big, 0, mtu, 1)
                  : refuse_by_icmp(skb, p, icmp_unreachable, icmp_fragmentation_needed, mtu, 0);
 }

@@ -91,6 +91,53 @@ static __always_inline void take_hop_from_sum(struct __sk_buff* skb) {
     bpf_csum_update(skb, bpf_htons(0xfffe)); /* one less in the low byte of its word */
 }
 
+/* Addresses and the TTL. `pseudo`: how the sum of the addresses has changed. */
+static __always_inline int rewrite_ip(struct __sk_buff* skb, const struct flow* f, int hop, const int v6, u64* pseudo) {
+    void* data = (void*)(long)skb->data;
+    void* end = (void*)(long)skb->data_end;
+    if (v6) {
+        if (data + l4_offset_v6 > end) return -1;
+        struct ipv6hdr* ip = data + l3_offset;
+        for (int i = 0; i < 4; ++i) {
+            *pseudo = changed(*pseudo, ip->saddr.s6_addr32[i], f->source.word[i]);
+            *pseudo = changed(*pseudo, ip->daddr.s6_addr32[i], f->destination.word[i]);
+            ip->saddr.s6_addr32[i] = f->source.word[i];
+            ip->daddr.s6_addr32[i] = f->destination.word[i];
+        }
+        if (hop) --ip->hop_limit;
+        return 0;
+    }
+    if (data + l4_offset_v4 > end) return -1;
+    struct iphdr* ip = data + l3_offset;
+    *pseudo = changed(*pseudo, ip->saddr, f->source.word[3]);
+    *pseudo = changed(*pseudo, ip->daddr, f->destination.word[3]);
+    u64 header = (u64)(u16)~ip->check + *pseudo;
+    ip->saddr = f->source.word[3];
+    ip->daddr = f->destination.word[3];
+    if (hop) {
+        --ip->ttl;
+        header += bpf_htons(0xfeff); /* one less in the high byte of its word */
+    }
+    ip->check = ~folded16(header);
+    return 0;
+}
+
+static __always_inline u64 rewrite_ports(void* l4, const struct flow* f) {
+    struct udphdr* h = l4;
+    u32* words = l4;
+    const u32 ports = words[0];
+    h->source = f->source_port;
+    h->dest = f->destination_port;
+    return changed(0, ports, words[0]);
+}
+
+static __always_inline int replace_checksum(struct __sk_buff* skb, int at, u64 pseudo, u64 sum, int tcp, const int v6) {
+    const u64 zero_is_none = tcp ? 0 : BPF_F_MARK_MANGLED_0; /* a UDP checksum of 0 says that there is none */
+    const u64 addresses = BPF_F_PSEUDO_HDR | (v6 ? checksum_v6_flag : 0);
+    if (bpf_l4_csum_replace(skb, at, 0, folded(pseudo), addresses | zero_is_none)) return -1;
+    return bpf_l4_csum_replace(skb, at, 0, folded(sum), zero_is_none) ? -1 : 0;
+}
+
 static __always_inline int rewrite(struct __sk_buff* skb, const struct packet* p, const struct flow* f, int hop,
                                    const int v6) {
     const int l4 = v6 ? l4_offset_v6 : l4_offset_v4;
@@ -99,41 +146,15 @@ static __always_inline int rewrite(struct __sk_buff* skb, const struct packet* p
     const int plain_options = p->header == 20 || (p->has_tsval && f->flags & flow_timestamps);
     u64 sum = 0, pseudo = 0;
     if (spliced && !plain_options) sum = rewrite_options(skb, l4 + 20, p->header - 20, f);
+    if (rewrite_ip(skb, f, hop, v6, &pseudo)) return -1;
 
     void* data = (void*)(long)skb->data;
     void* end = (void*)(long)skb->data_end;
-    if (v6) {
-        if (data + l4_offset_v6 > end) return -1;
-        struct ipv6hdr* ip = data + l3_offset;
-        for (int i = 0; i < 4; ++i) {
-            pseudo = changed(pseudo, ip->saddr.s6_addr32[i], f->source.word[i]);
-            pseudo = changed(pseudo, ip->daddr.s6_addr32[i], f->destination.word[i]);
-            ip->saddr.s6_addr32[i] = f->source.word[i];
-            ip->daddr.s6_addr32[i] = f->destination.word[i];
-        }
-        if (hop) --ip->hop_limit;
-    } else {
-        if (data + l4_offset_v4 > end) return -1;
-        struct iphdr* ip = data + l3_offset;
-        pseudo = changed(pseudo, ip->saddr, f->source.word[3]);
-        pseudo = changed(pseudo, ip->daddr, f->destination.word[3]);
-        u64 header = (u64)(u16)~ip->check + pseudo;
-        ip->saddr = f->source.word[3];
-        ip->daddr = f->destination.word[3];
-        if (hop) {
-            --ip->ttl;
-            header += bpf_htons(0xfeff); /* one less in the high byte of its word */
-        }
-        ip->check = ~folded16(header);
-    }
     if (tcp) {
         if (data + l4 + sizeof(struct tcphdr) > end) return -1;
         struct tcphdr* h = data + l4;
         u32* words = data + l4;
-        const u32 ports = words[0];
-        h->source = f->source_port;
-        h->dest = f->destination_port;
-        sum = changed(sum, ports, words[0]);
+        sum += rewrite_ports(h, f);
         if (spliced) {
             const u32 sequence = bpf_htonl(p->sequence + f->sequence_delta);
             sum = changed(sum, h->seq, sequence);
@@ -158,25 +179,42 @@ static __always_inline int rewrite(struct __sk_buff* skb, const struct packet* p
         }
     } else {
         if (data + l4 + sizeof(struct udphdr) > end) return -1;
-        struct udphdr* h = data + l4;
-        u32* words = data + l4;
-        const u32 ports = words[0];
-        h->source = f->source_port;
-        h->dest = f->destination_port;
-        sum = changed(sum, ports, words[0]);
+        sum += rewrite_ports(data + l4, f);
     }
-    const int check = l4 + (tcp ? tcp_check_offset : udp_check_offset);
-    const u64 zero_is_none = tcp ? 0 : BPF_F_MARK_MANGLED_0; /* a UDP checksum of 0 says that there is none */
-    const u64 addresses = BPF_F_PSEUDO_HDR | (v6 ? checksum_v6_flag : 0);
-    if (bpf_l4_csum_replace(skb, check, 0, folded(pseudo), addresses | zero_is_none)) return -1;
-    return bpf_l4_csum_replace(skb, check, 0, folded(sum), zero_is_none) ? -1 : 0;
+    return replace_checksum(skb, l4 + (tcp ? tcp_check_offset : udp_check_offset), pseudo, sum, tcp, v6);
+}
+
+/* A part of a datagram. The checksum in the first one is about all of them. */
+static __always_inline int rewrite_part(struct __sk_buff* skb, const struct packet* p, const struct flow* f, int hop,
+                                        const int v6) {
+    const int l4 = v6 ? l4_offset_v6_fragment : l4_offset_v4;
+    u64 pseudo = 0;
+    if (rewrite_ip(skb, f, hop, v6, &pseudo)) return -1;
+    if (p->fragment == fragment_later) {
+        /* No checksum in the packet makes up for what CHECKSUM_COMPLETE has of the addresses; of IPv4, the header's. */
+        if (v6) bpf_csum_update(skb, folded(pseudo));
+        return 0;
+    }
+    void* data = (void*)(long)skb->data;
+    if (data + l4 + sizeof(struct udphdr) > (void*)(long)skb->data_end) return -1;
+    const u64 sum = rewrite_ports(data + l4, f);
+    return replace_checksum(skb, l4 + udp_check_offset, pseudo, sum, 0, v6);
+}
+
+CHECKED_ONCE int rewrite_fragment(struct __sk_buff* skb, const struct packet* p, const struct flow* f, int hop) {
+    if (!p || !f) return -1;
+    return p->v6 ? rewrite_part(skb, p, f, hop, 1) : rewrite_part(skb, p, f, hop, 0);
+}
+
+CHECKED_ONCE int rewrite_whole(struct __sk_buff* skb, const struct packet* p, const struct flow* f, int hop) {
+    if (!p || !f) return -1;
+    return p->v6 ? rewrite(skb, p, f, hop, 1) : rewrite(skb, p, f, hop, 0);
 }
 
 /* hop: the packet goes on to another machine, its TTL goes down by one. */
-CHECKED_ONCE int rewrite_packet(struct __sk_buff* skb, const struct packet* p, const struct flow* f, int hop) {
-    if (!p || !f) return -1;
+static __always_inline int rewrite_packet(struct __sk_buff* skb, const struct packet* p, const struct flow* f, int hop) {
     if (p->v6 && hop) take_hop_from_sum(skb);
-    return p->v6 ? rewrite(skb, p, f, hop, 1) : rewrite(skb, p, f, hop, 0);
+    return p->fragment ? rewrite_fragment(skb, p, f, hop) : rewrite_whole(skb, p, f, hop);
 }
 
 /* Writes another acknowledgement number: the local socket must not hear of what it never sent. */

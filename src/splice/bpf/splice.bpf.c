@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /* The splice: two TCP connections joined packet by packet, and L4 services as splices without deltas. docs/splice.md
  * tells what a packet meets here, and which invariants hold. */
+#include "fragment.h"
 #include "service.h"
 
 /* On a packet that the program hands to the local stack by way of the interface it came in by. */
@@ -351,7 +352,7 @@ static __always_inline int process(struct __sk_buff* skb, int from_node) {
     p->from_node = from_node;
     const enum parsed what = parse(skb, p);
     if (what == parsed_icmp && !from_node) return icmp(skb, p);
-    if (what != parsed_segment) return PASS;
+    if (what != parsed_segment || (p->fragment && !knows_ports(p))) return PASS;
     int is_nascent = 0;
     struct flow* f = bpf_map_lookup_elem(&flows, &p->key);
     if (!f) {
@@ -364,6 +365,7 @@ static __always_inline int process(struct __sk_buff* skb, int from_node) {
         f = 0;
     }
     if (!f) {
+        if (p->fragment == fragment_later) return PASS; /* its first one has opened nothing */
         const int verdict = serve(skb, p);
         if (verdict != opened_tunnel) return verdict;
         f = bpf_map_lookup_elem(&nascent, &p->key);
