@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ProxyExchange: a 101, and handshakes that failed.
+#include <forward_list>
+
 #include "gateway/handshake.h"
 #include "gateway/proxy_exchange.h"
 
@@ -73,14 +75,35 @@ void ProxyExchange::explain_refusal() {
 
 namespace {
 
-// What lives as long as the tunnel and goes with it.
-struct TunnelTail {
-    Admission::Pass pass;
+// What lives as long as the tunnel, and the lines of its access logs.
+class UpgradeEnd final : public Worker::TunnelEnd {
+  public:
+    using TunnelEnd::TunnelEnd;
+
+    void ended(const tunnel::Tunnel& tunnel) override {
+        TunnelEnd::ended(tunnel);
+        for (const FrozenLog& log : logs) write(log, tunnel);
+    }
+
     balance::Hold hold;
     LimitHold limits;
-    std::vector<FrozenLog> logs;
+    std::forward_list<FrozenLog> logs;
     std::uint64_t head_sent = 0;  // bytes of the 101
     SteadyTime request_started, attempt_started;
+
+  private:
+    void write(const FrozenLog& log, const tunnel::Tunnel& tunnel) {
+        FrozenLog::End end;
+        end.head_sent = head_sent;
+        end.bytes_sent = head_sent + tunnel.from_endpoint.bytes;
+        end.endpoint_sent = tunnel.from_client.bytes;
+        end.endpoint_received = tunnel.from_endpoint.bytes;
+        end.now = worker_.loop().system_now();
+        end.now_steady = worker_.loop().now();
+        end.duration = std::chrono::duration_cast<Duration>(end.now_steady - request_started);
+        end.endpoint_duration = std::chrono::duration_cast<Duration>(end.now_steady - attempt_started);
+        worker_.logs().write(log.path(), log.render(end));
+    }
 };
 
 }  // namespace
@@ -117,38 +140,17 @@ net::Task<HttpConnection::After> ProxyExchange::open_tunnel() {
     ends.early_from_client = std::move(connection_.input_);
     ends.early_from_endpoint = std::move(endpoint_->input);
 
-    auto tail = std::make_shared<TunnelTail>();
-    tail->pass = std::move(connection_.pass_);
-    tail->hold = std::move(hold_);
-    tail->limits = std::move(limit_hold_);
-    tail->head_sent = connection_.bytes_to_client_;
-    tail->request_started = x_.started_steady;
-    tail->attempt_started = attempt_started_;
+    auto end = std::make_unique<UpgradeEnd>(worker_);
+    end->hold = std::move(hold_);
+    end->limits = std::move(limit_hold_);
+    end->head_sent = connection_.bytes_to_client_;
+    end->request_started = x_.started_steady;
+    end->attempt_started = attempt_started_;
     x_.bytes_sent = connection_.bytes_to_client_;
     for (const auto& log : settings_.access_logs)
-        if (wants_log(log, x_)) tail->logs.emplace_back(log, x_);
-
-    std::function<void()> on_spliced;
-    if (!worker_.shared().options.limits.count_spliced) on_spliced = [tail] { tail->pass = {}; };
-    Worker& worker = worker_;
-    worker.open_tunnel(
-        std::move(tunnel), std::move(ends),
-        [&worker, tail](const tunnel::Tunnel& t) {
-            for (const FrozenLog& log : tail->logs) {
-                FrozenLog::End end;
-                end.head_sent = tail->head_sent;
-                end.bytes_sent = tail->head_sent + t.from_endpoint.bytes;
-                end.endpoint_sent = t.from_client.bytes;
-                end.endpoint_received = t.from_endpoint.bytes;
-                end.now = worker.loop().system_now();
-                end.now_steady = worker.loop().now();
-                end.duration = std::chrono::duration_cast<Duration>(end.now_steady - tail->request_started);
-                end.endpoint_duration =
-                    std::chrono::duration_cast<Duration>(end.now_steady - tail->attempt_started);
-                worker.logs().write(log.path(), log.render(end));
-            }
-        },
-        std::move(on_spliced));
+        if (wants_log(log, x_)) end->logs.emplace_front(log, x_);
+    end->logs.reverse();
+    worker_.open_tunnel(std::move(tunnel), std::move(ends), std::move(connection_.pass_), std::move(end));
     co_return After::tunnel;
 }
 

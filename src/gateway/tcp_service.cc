@@ -37,6 +37,12 @@ class Connecting : public ServedConnection {
     bool is_cut_ = false;
 };
 
+class TcpEnd final : public Worker::TunnelEnd {
+  public:
+    using TunnelEnd::TunnelEnd;
+    balance::Hold hold;
+};
+
 // No endpoint's fault, and no other endpoint would do better.
 bool is_ours(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
@@ -113,12 +119,9 @@ net::Task<void> serve_tcp(Worker& worker, net::Fd fd, net::SocketAddress peer, P
         tunnel::Relay::Ends ends;
         ends.client = std::move(client);
         ends.endpoint = std::move(endpoint);
-        struct Tail {
-            Admission::Pass pass;
-            balance::Hold hold;
-        };
-        const auto tail = std::make_shared<Tail>(Tail{std::move(pass), std::move(hold)});
-        worker.open_tunnel(std::move(tunnel), std::move(ends), [tail](const tunnel::Tunnel&) {});
+        auto end = std::make_unique<TcpEnd>(worker);
+        end->hold = std::move(hold);
+        worker.open_tunnel(std::move(tunnel), std::move(ends), std::move(pass), std::move(end));
         co_return;
     }
 }

@@ -214,23 +214,25 @@ void Worker::descriptors_are_back() {
     log(LogLevel::info, "accepting again");
 }
 
-void Worker::open_tunnel(tunnel::Tunnel tunnel, tunnel::Relay::Ends ends,
-                         std::function<void(const tunnel::Tunnel&)> tail, std::function<void()> on_spliced) {
+void Worker::TunnelEnd::ended(const tunnel::Tunnel& tunnel) {
+    worker_.count_end(tunnel, worker_.stats_.services[tunnel.service]);
+    if (worker_.wants_log(LogLevel::info)) worker_.log(LogLevel::info, tunnel::log_line(tunnel, "close"));
+}
+
+void Worker::open_tunnel(tunnel::Tunnel tunnel, tunnel::Relay::Ends ends, Admission::Pass pass,
+                         std::unique_ptr<TunnelEnd> end) {
     if (!tunnel.may_splice)
         tunnel.splice = "off";
     else if (shared_.options.splicing.splicer == nullptr)
         tunnel.splice = shared_.options.splicing.why_not;
+    if (shared_.options.limits.count_spliced)
+        end->pass_ = std::move(pass);
+    else
+        ends.companion = std::make_shared<Admission::Pass>(std::move(pass));
     Stats::PerService& service = stats_.services[tunnel.service];
     ++service.tunnels_active;
     ++service.tunnels_opened;
-    auto& relay = tunnels_.add(
-        std::move(tunnel), std::move(ends),
-        [this, ended = std::move(tail)](const tunnel::Tunnel& t) {
-            count_end(t, stats_.services[t.service]);
-            if (wants_log(LogLevel::info)) log(LogLevel::info, tunnel::log_line(t, "close"));
-            ended(t);
-        },
-        std::move(on_spliced));
+    auto& relay = tunnels_.add(std::move(tunnel), std::move(ends), std::move(end));
     if (wants_log(LogLevel::info)) log(LogLevel::info, tunnel::log_line(relay.snapshot(), "open"));
     if (draining_) relay.drain(1001, "going away", net::Duration{5'000});
 }

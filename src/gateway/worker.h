@@ -116,10 +116,23 @@ class Worker {
     void log(LogLevel level, std::string_view line) const;
     [[nodiscard]] bool wants_log(LogLevel level) const { return shared_.log->wants(level); }
 
-    // Joins two connections: logs the opening, counts, and logs the end. `tail` is called at the end with the
-    // value and lives as long as the tunnel.
-    void open_tunnel(tunnel::Tunnel tunnel, tunnel::Relay::Ends ends,
-                     std::function<void(const tunnel::Tunnel&)> tail, std::function<void()> on_spliced = {});
+    // What every tunnel of a worker ends with: it is counted and logged.
+    class TunnelEnd : public tunnel::Epilogue {
+      public:
+        explicit TunnelEnd(Worker& worker) : worker_(worker) {}
+        void ended(const tunnel::Tunnel& tunnel) override;
+
+      protected:
+        Worker& worker_;
+
+      private:
+        friend class Worker;
+        Admission::Pass pass_;
+    };
+    // Joins two connections, logs the opening and counts it. `pass` is held as long as the limits count the
+    // tunnel.
+    void open_tunnel(tunnel::Tunnel tunnel, tunnel::Relay::Ends ends, Admission::Pass pass,
+                     std::unique_ptr<TunnelEnd> end);
     void accepted(net::Fd fd, const net::SocketAddress& peer, const PurposeSlot& purpose);
     // Said once for a shortage, however many listeners meet it, and once when it is over.
     void out_of_descriptors(int error);

@@ -150,14 +150,20 @@ tunnel::Tunnel Inventory::value_of(const Pair& pair, std::uint64_t id, const lay
     return t;
 }
 
-void Inventory::take_over(std::uint64_t id, tunnel::Splicer::OnClosed on_closed) {
+void Inventory::take_over(std::uint64_t id, tunnel::Home& home, std::unique_ptr<tunnel::Epilogue> epilogue) {
     const std::lock_guard guard(mutex_);
-    tails_[id] = std::move(on_closed);
+    tails_[id] = {&home, std::move(epilogue)};
 }
 
-void Inventory::give_back(std::uint64_t id) {
+std::unique_ptr<tunnel::Epilogue> Inventory::give_back(std::uint64_t id) { return tail_of(id).epilogue; }
+
+Inventory::Tail Inventory::tail_of(std::uint64_t id) {
     const std::lock_guard guard(mutex_);
-    tails_.erase(id);
+    const auto at = tails_.find(id);
+    if (at == tails_.end()) return {};
+    Tail tail = std::move(at->second);
+    tails_.erase(at);
+    return tail;
 }
 
 std::vector<tunnel::Tunnel> Inventory::list(std::uint64_t after, std::size_t limit) const {
@@ -255,17 +261,10 @@ void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record&
         else if ((record.flags & layout::record_by_endpoint) != 0 || reset_by_endpoint)
             t.closed_by = tunnel::Side::endpoint;
     }
-    tunnel::Splicer::OnClosed tail;
-    {
-        const std::lock_guard guard(mutex_);
-        if (const auto at = tails_.find(id); at != tails_.end()) {
-            tail = std::move(at->second);
-            tails_.erase(at);
-        }
-    }
+    Tail tail = tail_of(id);
     tables_.records.erase(id);
-    if (tail)
-        tail(t);
+    if (tail.home != nullptr)
+        tail.home->ended(t, std::move(tail.epilogue));
     else if (callbacks_.closed)
         callbacks_.closed(t);
 }

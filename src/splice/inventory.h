@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -45,8 +46,8 @@ class Inventory : private net::EventHandler, private net::Timer {
 
     net::Result<void> open();  // listens to the program; the first sweep follows at once
 
-    void take_over(std::uint64_t id, tunnel::Splicer::OnClosed on_closed);
-    void give_back(std::uint64_t id);
+    void take_over(std::uint64_t id, tunnel::Home& home, std::unique_ptr<tunnel::Epilogue> epilogue);
+    std::unique_ptr<tunnel::Epilogue> give_back(std::uint64_t id);
     // Those with an id above `after`, at most `limit` of them and the lowest; by id.
     [[nodiscard]] std::vector<tunnel::Tunnel> list(std::uint64_t after, std::size_t limit) const;
     [[nodiscard]] std::optional<tunnel::Tunnel> find(std::uint64_t id) const;
@@ -82,6 +83,10 @@ class Inventory : private net::EventHandler, private net::Timer {
         std::uint64_t last_seen = 0;  // of the flow, when the first was sent
         net::TimePoint next;
     };
+    struct Tail {
+        tunnel::Home* home = nullptr;
+        std::unique_ptr<tunnel::Epilogue> epilogue;
+    };
     struct KeyHash {
         std::size_t operator()(const layout::flow_key& key) const;
     };
@@ -106,7 +111,8 @@ class Inventory : private net::EventHandler, private net::Timer {
     void end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reason);
     void finish(const Pair& pair, std::uint64_t id, const layout::record& record,
                 std::optional<tunnel::CloseReason> reason);
-    void bury();  // flows whose quiet time is over
+    Tail tail_of(std::uint64_t id);  // taken out; home is null where this process has none
+    void bury();                     // flows whose quiet time is over
 
     net::Loop& loop_;
     Program& program_;
@@ -123,9 +129,9 @@ class Inventory : private net::EventHandler, private net::Timer {
     std::uint64_t sweeps_ = 0;
     Counts counting_;
     std::unordered_map<std::uint64_t, std::int64_t> loads_;
-    std::unordered_map<std::uint64_t, unsigned> lonely_;  // records without flows, and for how many sweeps
-    mutable std::mutex mutex_;                            // of what follows
-    std::unordered_map<std::uint64_t, tunnel::Splicer::OnClosed> tails_;
+    std::unordered_map<std::uint64_t, unsigned> lonely_;    // records without flows, and for how many sweeps
+    mutable std::mutex mutex_;                              // of what follows
+    boost::unordered_flat_map<std::uint64_t, Tail> tails_;  // of the tunnels of this process's relays
     Counts counts_;
 };
 

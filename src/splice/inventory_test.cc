@@ -200,11 +200,16 @@ TEST_F(InventoryTest, TheIdleLimitEndsATunnelOnce) {
 
 TEST_F(InventoryTest, AKilledTunnelIsToldToItsRelaysTailAndNobodyElse) {
     add(7);
-    std::vector<std::uint64_t> told;
-    inventory_->take_over(7, [&told](const tunnel::Tunnel& t) { told.push_back(t.id); });
+    struct : tunnel::Home {
+        std::vector<std::uint64_t> told;
+        void ended(const tunnel::Tunnel& t, std::unique_ptr<tunnel::Epilogue>) override {
+            told.push_back(t.id);
+        }
+    } home;
+    inventory_->take_over(7, home, nullptr);
     EXPECT_TRUE(inventory_->kill(7));
     loop_.turn(net::Duration{0});
-    EXPECT_EQ(told, std::vector<std::uint64_t>{7});
+    EXPECT_EQ(home.told, std::vector<std::uint64_t>{7});
     EXPECT_TRUE(closed_.empty());
     EXPECT_FALSE(inventory_->kill(7));
     EXPECT_FALSE(inventory_->kill(99));

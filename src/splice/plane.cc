@@ -126,11 +126,11 @@ net::Result<net::Fd> Plane::connect(const net::SocketAddress& to, int client) {
     return ports_.connect(to, facts ? static_cast<int>(facts->send_mss) : 0);
 }
 
-void Plane::take_over(std::uint64_t id, OnClosed on_closed) {
-    inventory_.take_over(id, std::move(on_closed));
+void Plane::take_over(std::uint64_t id, tunnel::Home& home, std::unique_ptr<tunnel::Epilogue> epilogue) {
+    inventory_.take_over(id, home, std::move(epilogue));
 }
 
-void Plane::give_back(std::uint64_t id) { inventory_.give_back(id); }
+std::unique_ptr<tunnel::Epilogue> Plane::give_back(std::uint64_t id) { return inventory_.give_back(id); }
 
 catalog::Diagnostics Plane::apply(std::shared_ptr<const catalog::Snapshot> snapshot) {
     const auto result = ask([&] {

@@ -44,8 +44,8 @@ class Plane final : public tunnel::Splicer {
     // Splicer
     std::unique_ptr<tunnel::HandOff> begin(const tunnel::Tunnel& tunnel, int client, int endpoint,
                                            const char*& why_not) override;
-    void take_over(std::uint64_t id, OnClosed on_closed) override;
-    void give_back(std::uint64_t id) override;
+    void take_over(std::uint64_t id, tunnel::Home& home, std::unique_ptr<tunnel::Epilogue> epilogue) override;
+    std::unique_ptr<tunnel::Epilogue> give_back(std::uint64_t id) override;
 
     // Upstream connections of tunnels that may be spliced: the endpoint is told no larger segments than the
     // path to `client` (a connected socket) carries. Any thread.

@@ -26,16 +26,15 @@ constexpr net::Duration depart_again{5'000};
 Side other(Side side) { return side == Side::client ? Side::endpoint : Side::client; }
 }  // namespace
 
-Relay::Relay(Registry& registry, Tunnel tunnel, Ends ends, OnClosed on_closed,
-             std::function<void()> on_spliced)
+Relay::Relay(Registry& registry, Tunnel tunnel, Ends ends, std::unique_ptr<Epilogue> epilogue)
     : registry_(registry),
       tunnel_(std::move(tunnel)),
       client_(std::move(ends.client)),
       endpoint_(std::move(ends.endpoint)),
       started_(registry.loop().now()),
       last_activity_(started_),
-      on_closed_(std::move(on_closed)),
-      on_spliced_(std::move(on_spliced)) {
+      epilogue_(std::move(epilogue)),
+      companion_(std::move(ends.companion)) {
     if (!ends.early_from_client.empty()) {
         account(up_, Side::client, ends.early_from_client.data(), ends.early_from_client.size());
         keep(up_, ends.early_from_client.data(), ends.early_from_client.size());
@@ -161,13 +160,7 @@ void Relay::advance_hand_off() {
 // From now on the kernel may be the one that sees the end.
 void Relay::enter_transit() {
     tunnel_.splice = "transit";
-    Registry& registry = registry_;
-    registry.splicer_->take_over(tunnel_.id, [&registry, closed = on_closed_](const Tunnel& tunnel) {
-        registry.loop().post([&registry, closed, tunnel] {
-            registry.count_end(tunnel);
-            if (closed) closed(tunnel);
-        });
-    });
+    registry_.splicer_->take_over(tunnel_.id, registry_, std::move(epilogue_));
 }
 
 // The sockets are dead by now; the rest of the tunnel's life is told by the splicer.
@@ -176,7 +169,7 @@ void Relay::leave_to_the_kernel() {
     cancel();
     client_->close();
     endpoint_->close();
-    if (on_spliced_) on_spliced_();
+    companion_.reset();
     registry_.remove(*this);
 }
 
@@ -345,7 +338,7 @@ void Relay::end(CloseReason reason, bool with_reset) {
     cancel();
     if (in_transit()) {
         departure_->hand_off->reset();
-        registry_.splicer_->give_back(tunnel_.id);
+        epilogue_ = registry_.splicer_->give_back(tunnel_.id);
     }
     departure_.reset();
     const bool ours =
@@ -359,7 +352,8 @@ void Relay::end(CloseReason reason, bool with_reset) {
         else
             socket->close();
     }
-    if (on_closed_) on_closed_(value);
+    companion_.reset();
+    if (epilogue_) epilogue_->ended(value);
     registry_.count_end(value);
     registry_.remove(*this);
 }
@@ -368,12 +362,10 @@ Registry::~Registry() {
     relays_.clear_and_dispose([](Relay* relay) { delete relay; });
 }
 
-Relay& Registry::add(Tunnel tunnel, Relay::Ends ends, Relay::OnClosed on_closed,
-                     std::function<void()> on_spliced) {
+Relay& Registry::add(Tunnel tunnel, Relay::Ends ends, std::unique_ptr<Epilogue> epilogue) {
     tunnel.id = next_id_;
     next_id_ += id_step_;
-    auto* relay =
-        new Relay(*this, std::move(tunnel), std::move(ends), std::move(on_closed), std::move(on_spliced));
+    auto* relay = new Relay(*this, std::move(tunnel), std::move(ends), std::move(epilogue));
     relays_.push_back(*relay);
     ++size_;
     ++ended_.opened;
@@ -387,6 +379,13 @@ void Registry::count_end(const Tunnel& tunnel) {
     ended_.bytes_out += tunnel.from_endpoint.bytes;
     ended_.frames_in += tunnel.from_client.frames;
     ended_.frames_out += tunnel.from_endpoint.frames;
+}
+
+void Registry::ended(const Tunnel& tunnel, std::unique_ptr<Epilogue> epilogue) {
+    loop_.post([this, tunnel, last = std::shared_ptr<Epilogue>(std::move(epilogue))] {
+        count_end(tunnel);
+        if (last) last->ended(tunnel);
+    });
 }
 
 void Registry::remove(Relay& relay) {

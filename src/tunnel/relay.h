@@ -20,18 +20,16 @@ class Registry;
 // costs at most 64 KiB a direction, because nothing is read for it while that waits. Lives in a Registry.
 class Relay : private net::ReadinessListener, private net::Timer, public boost::intrusive::list_base_hook<> {
   public:
-    // Called once, when the tunnel has ended; the value has its reason.
-    using OnClosed = std::function<void(const Tunnel&)>;
-
     struct Ends {
         std::unique_ptr<net::Socket> client;
         std::unique_ptr<net::Socket> endpoint;
         // Bytes that were read before the tunnel began: from the client for the endpoint, and the other way.
         std::string early_from_client;
         std::string early_from_endpoint;
+        // Goes with the sockets: once the kernel carries the tunnel, or at its end. May be null.
+        std::shared_ptr<void> companion;
     };
-    // on_spliced: the tunnel has no descriptors any more; may be empty.
-    Relay(Registry& registry, Tunnel tunnel, Ends ends, OnClosed on_closed, std::function<void()> on_spliced);
+    Relay(Registry& registry, Tunnel tunnel, Ends ends, std::unique_ptr<Epilogue> epilogue);
     ~Relay() override;
 
     // The value as it is now.
@@ -100,10 +98,10 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
     Direction down_;  // endpoint -> client
     net::TimePoint started_;
     net::TimePoint last_activity_;
-    OnClosed on_closed_;
-    std::function<void()> on_spliced_;
-    std::string close_reason_text_;  // of drain()
-    std::uint16_t drain_code_ = 0;   // not 0: draining
+    std::unique_ptr<Epilogue> epilogue_;  // with the splicer in transit
+    std::shared_ptr<void> companion_;     // Ends::companion
+    std::string close_reason_text_;       // of drain()
+    std::uint16_t drain_code_ = 0;        // not 0: draining
     net::TimePoint drain_deadline_;
     bool keep_alive_ = false;  // the sockets' keepalive is on
     std::unique_ptr<Departure> departure_;
@@ -111,20 +109,19 @@ class Relay : private net::ReadinessListener, private net::Timer, public boost::
 };
 
 // All tunnels of one worker. The worker's thread only.
-class Registry {
+class Registry : private Home {
   public:
     // `first_id`: ids begin above it. `splicer` takes tunnels over; null = none does. It outlives the
     // registry's loop.
     Registry(net::Loop& loop, unsigned worker, unsigned workers, std::uint64_t first_id = 0,
              Splicer* splicer = nullptr)
         : loop_(loop), next_id_(first_id + worker + 1), id_step_(workers), splicer_(splicer) {}
-    ~Registry();
+    ~Registry() override;
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
     // Gives the tunnel its id and starts the relay.
-    Relay& add(Tunnel tunnel, Relay::Ends ends, Relay::OnClosed on_closed,
-               std::function<void()> on_spliced = {});
+    Relay& add(Tunnel tunnel, Relay::Ends ends, std::unique_ptr<Epilogue> epilogue);
     [[nodiscard]] std::size_t size() const { return size_; }
     void each(const std::function<void(Relay&)>& visit);
     // False: no such tunnel here.
@@ -142,6 +139,7 @@ class Registry {
     friend class Relay;
     void remove(Relay& relay);
     void count_end(const Tunnel& tunnel);
+    void ended(const Tunnel& tunnel, std::unique_ptr<Epilogue> epilogue) override;
 
     net::Loop& loop_;
     std::uint64_t next_id_;

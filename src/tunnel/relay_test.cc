@@ -32,6 +32,11 @@ struct Connection {
 
 class RelayTest : public ::testing::Test {
   protected:
+    struct Told : Epilogue {
+        explicit Told(std::optional<Tunnel>& to) : told(to) {}
+        void ended(const Tunnel& tunnel) override { told = tunnel; }
+        std::optional<Tunnel>& told;
+    };
     void open(const char* protocol, Relay::Ends early = {}, milliseconds idle = milliseconds(60'000)) {
         Relay::Ends ends = std::move(early);
         ends.client = std::make_unique<net::Socket>(loop_, std::move(client_.ours), true);
@@ -41,7 +46,7 @@ class RelayTest : public ::testing::Test {
         Tunnel tunnel;
         tunnel.protocol = protocol;
         tunnel.idle_timeout = idle;
-        relay_ = &registry_.add(std::move(tunnel), std::move(ends), [this](const Tunnel& t) { closed_ = t; });
+        relay_ = &registry_.add(std::move(tunnel), std::move(ends), std::make_unique<Told>(closed_));
     }
     template <class Done>
     bool run_until(Done done) {

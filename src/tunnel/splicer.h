@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "tunnel/tunnel.h"
 
 namespace hawser::tunnel {
 
-// One live tunnel on its way from the relay into the kernel. Used on the relay's thread; does not own the sockets.
-// Destroyed before it is `spliced`, it leaves the tunnel to the relay, as if nothing had been tried: allowed only while
-// can_turn_back().
+// One live tunnel on its way from the relay into the kernel. Used on the relay's thread; does not own the
+// sockets. Destroyed before it is `spliced`, it leaves the tunnel to the relay, as if nothing had been tried:
+// allowed only while can_turn_back().
 class HandOff {
   public:
     virtual ~HandOff() = default;
     enum class Step : unsigned char {
         wait,     // not now: ask again, soon or after the next byte
         transit,  // relay and kernel both carry it: go on relaying, ask again soon
-        spliced,  // the kernel carries it; the sockets were closed in silence, their descriptors are to be closed
+        spliced,  // the kernel carries it; the sockets were closed in silence, their descriptors are to be
+                  // closed
         refused,  // it stays in the relay: why_not()
     };
     // What the relay has done so far.
@@ -29,8 +29,8 @@ class HandOff {
     virtual Step advance(const Relayed& relayed) = 0;
     [[nodiscard]] virtual const char* why_not() const = 0;  // a word, static
     [[nodiscard]] virtual bool can_turn_back() const = 0;   // false in transit
-    // The kernel carries it alone already, and the sockets are about to be closed: the tunnel's end is not the relay's to
-    // tell any more.
+    // The kernel carries it alone already, and the sockets are about to be closed: the tunnel's end is not
+    // the relay's to tell any more.
     [[nodiscard]] virtual bool is_spliced() const = 0;
     // Once is_spliced(): closes the sockets in silence, at once.
     virtual void close() = 0;
@@ -38,18 +38,33 @@ class HandOff {
     virtual void reset() = 0;
 };
 
+// What is to be done at a tunnel's end, and what lives until then. One object a tunnel: a million tunnels of
+// the kernel have nothing else in this process. Made, called and destroyed on the relay's thread.
+class Epilogue {
+  public:
+    virtual ~Epilogue() = default;
+    virtual void ended(const Tunnel& tunnel) = 0;  // once; the value has its reason
+};
+
+// Where the relay of a spliced tunnel lived. Any thread.
+class Home {
+  public:
+    virtual ~Home() = default;
+    virtual void ended(const Tunnel& tunnel, std::unique_ptr<Epilogue> epilogue) = 0;
+};
+
 // Takes tunnels over from relays. Any thread.
 class Splicer {
   public:
     virtual ~Splicer() = default;
-    using OnClosed = std::function<void(const Tunnel&)>;
 
     // Null: this tunnel cannot be spliced, and `why_not` says so in a word (static).
-    virtual std::unique_ptr<HandOff> begin(const Tunnel& tunnel, int client, int endpoint, const char*& why_not) = 0;
-    // A tunnel that is in transit: on_closed is called once, on a thread of the splicer, when it has ended after that.
-    virtual void take_over(std::uint64_t id, OnClosed on_closed) = 0;
-    // It ended in transit: on_closed is not called.
-    virtual void give_back(std::uint64_t id) = 0;
+    virtual std::unique_ptr<HandOff> begin(const Tunnel& tunnel, int client, int endpoint,
+                                           const char*& why_not) = 0;
+    // A tunnel that is in transit: `home`, which outlives it, is told once when it has ended after that.
+    virtual void take_over(std::uint64_t id, Home& home, std::unique_ptr<Epilogue> epilogue) = 0;
+    // It ended in transit: nobody is told.
+    virtual std::unique_ptr<Epilogue> give_back(std::uint64_t id) = 0;
 };
 
 }  // namespace hawser::tunnel

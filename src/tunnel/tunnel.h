@@ -14,7 +14,11 @@ namespace hawser::tunnel {
 enum class Side : std::uint8_t { client, endpoint };
 std::string_view to_string(Side side);
 
-enum class Kind : std::uint8_t { upgrade, tcp, udp };  // after an HTTP 101, or an L4 service from the first packet
+enum class Kind : std::uint8_t {
+    upgrade,
+    tcp,
+    udp
+};  // after an HTTP 101, or an L4 service from the first packet
 std::string_view to_string(Kind kind);
 
 // Why a tunnel ended. Together with `closed_by` it says who did it.

@@ -9,6 +9,7 @@ import pytest
 
 import ends as made_by
 from conftest import closing, wait_spliced
+from conftest import tunnels as listed_tunnels
 from ends import Way, carry
 
 SEED = int(os.environ.get("HAWSER_FAULT_SEED", "1"))
@@ -38,9 +39,13 @@ def test_bulk_on_many_tunnels_at_once_is_handed_off_and_loses_nothing(plain_haws
     """They send from the first moment, both ways, and every byte is compared."""
     break_cards(cards, **faults)
     tunnels = [each_plain_ends.open() for _ in range(8)]
-    carry([way for n, t in enumerate(tunnels) for way in made_by.both_ways(t, 400_000, SEED * 100 + n)])
-    wait_spliced(plain_hawser, len(tunnels))
-    carry([way for n, t in enumerate(tunnels) for way in made_by.both_ways(t, 400_000, SEED * 100 + 50 + n)])
+    for first in (0, 50):
+        ways = [way for n, t in enumerate(tunnels) for way in made_by.both_ways(t, 400_000, SEED * 100 + first + n)]
+        try:
+            carry(ways)
+        except AssertionError as problem:
+            raise AssertionError([(t["client"], t["splice"]) for t in listed_tunnels(plain_hawser)]) from problem
+        wait_spliced(plain_hawser, len(tunnels))
     check_cards(cards, **faults)
     for tunnel in tunnels:
         tunnel.close()
