@@ -9,15 +9,36 @@
 
 namespace hawser::splice {
 
+namespace {
+layout::name value_of(std::string_view name) {
+    layout::name value{};
+    std::memcpy(value.text, name.data(), std::min<std::size_t>(name.size(), layout::name_size - 1));
+    return value;
+}
+}  // namespace
+
 std::uint64_t Names::put(std::string_view name) {
     const std::uint64_t key = name_key(name);
     if (key == 0) return 0;
     const std::lock_guard guard(mutex_);
-    if (!known_.insert(key).second) return key;
-    layout::name value{};
-    std::memcpy(value.text, name.data(), std::min<std::size_t>(name.size(), layout::name_size - 1));
-    if (tables_.names.put(key, value) != 0) known_.erase(key);
+    if (known_.insert(key).second && tables_.names.put(key, value_of(name)) != 0) known_.erase(key);
     return key;
+}
+
+std::uint64_t Names::put(std::string_view name, Batch& batch) {
+    const std::uint64_t key = name_key(name);
+    if (key == 0) return 0;
+    const std::lock_guard guard(mutex_);
+    if (known_.insert(key).second) batch.add(key, value_of(name));
+    return key;
+}
+
+void Names::write(Batch& batch) {
+    const std::vector<std::uint64_t> keys = batch.keys();
+    if (batch.write() == 0) return;
+    const std::lock_guard guard(mutex_);
+    for (const std::uint64_t key : keys)
+        if (!tables_.names.has(key)) known_.erase(key);
 }
 
 std::string Names::find(std::uint64_t key) const {

@@ -18,6 +18,11 @@ class Names {
     explicit Names(const Tables& tables) : tables_(tables) {}
 
     std::uint64_t put(std::string_view name);  // its key; "" has none, 0
+    // The same for many: they stand in the table when `batch` is written by write(). One that did not fit is
+    // written when it is put again.
+    using Batch = splice::Batch<std::uint64_t, layout::name>;
+    std::uint64_t put(std::string_view name, Batch& batch);
+    void write(Batch& batch);
     [[nodiscard]] std::string find(std::uint64_t key) const;
     // Forgets the names whose key `needed` does not want.
     void keep(const std::unordered_set<std::uint64_t>& needed);

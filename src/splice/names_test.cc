@@ -30,6 +30,19 @@ TEST_F(NamesTest, KeysAreForEver) {
               balance::stable_hash(std::string_view("default/web"), 0x6861777365720010));
 }
 
+TEST_F(NamesTest, ABatchIsWrittenAtOnceAndLeavesOutWhatStandsAlready) {
+    Names names(tables());
+    names.put("a");
+    Names::Batch batch(tables().names);
+    for (const char* name : {"a", "b", "c", "b", ""}) EXPECT_EQ(names.put(name, batch), name_key(name));
+    EXPECT_EQ(batch.size(), 2U);
+    EXPECT_EQ(tables().names.size(), 1U);
+    names.write(batch);
+    EXPECT_EQ(batch.size(), 0U);
+    EXPECT_EQ(tables().names.size(), 3U);
+    EXPECT_EQ(Names(tables()).find(name_key("c")), "c");
+}
+
 TEST_F(NamesTest, NoNameHasNoKeyAndStandsNowhere) {
     Names names(tables());
     EXPECT_EQ(names.put(""), 0U);

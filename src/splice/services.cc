@@ -79,6 +79,18 @@ bool same(const Frontend& a, const Frontend& b) {
            a.udp_idle_timeout == b.udp_idle_timeout;
 }
 
+template <class Programmed>
+bool has(const Programmed& group, std::uint64_t endpoint) {
+    return std::find(group.endpoints.begin(), group.endpoints.end(), endpoint) != group.endpoints.end();
+}
+
+// Whether `now` has not all endpoints of `before`.
+template <class Programmed>
+bool has_lost(const Programmed& before, const Programmed& now) {
+    return !std::all_of(before.endpoints.begin(), before.endpoints.end(),
+                        [&now](std::uint64_t endpoint) { return has(now, endpoint); });
+}
+
 std::uint32_t seconds(std::chrono::milliseconds time) {
     return static_cast<std::uint32_t>((time.count() + 999) / 1000);
 }
@@ -122,8 +134,21 @@ std::vector<std::uint32_t> weighted_turns(const catalog::EndpointGroup& group) {
     return out;
 }
 
+Services::Pending::Pending(const Tables& tables)
+    : names(tables.names),
+      endpoints(tables.endpoints),
+      hash_parts(tables.hash_parts),
+      entry_parts(tables.entry_parts),
+      loads(tables.loads),
+      port_counters(tables.port_counters),
+      source_ranges(tables.source_ranges),
+      cluster_addresses(tables.cluster_addresses),
+      members(tables.members),
+      groups(tables.groups),
+      frontends(tables.frontends) {}
+
 Services::Services(const Tables& tables, Names& names, Options options)
-    : tables_(tables), names_(names), options_(std::move(options)) {}
+    : tables_(tables), names_(names), options_(std::move(options)), pending_(tables) {}
 
 void Services::failed(const std::string& what, int error) {
     if (is_full_) return;  // once a snapshot
@@ -131,10 +156,33 @@ void Services::failed(const std::string& what, int error) {
     result_->diagnostics.warning({}, "splice: " + what + ": " + std::strerror(error));
 }
 
-template <class Table, class Key, class Value>
-void Services::put(const Table& table, const Key& key, const Value& value, const char* what) {
+template <class Key, class Value>
+void Services::put_last(Batch<Key, Value>& batch, const Key& key, const Value& value) {
+    ++result_->written;
+    batch.add(key, value);
+}
+
+template <class Key, class Value>
+void Services::put(Batch<Key, Value>& batch, const Key& key, const Value& value, const char* what) {
+    put_last(batch, key, value);
+    if (batch.size() >= Table<Key, Value>::most_at_once) write(batch, what);
+}
+
+template <class Key, class Value>
+void Services::write(Batch<Key, Value>& batch, const char* what) {
+    if (const int error = batch.write(); error != 0) failed(what, error);
+}
+
+template <class Key, class Value>
+void Services::put_now(const Table<Key, Value>& table, const Key& key, const Value& value, const char* what) {
     ++result_->written;
     if (const int error = table.put(key, value); error != 0) failed(what, error);
+}
+
+std::uint64_t Services::put_name(const std::string& name) {
+    const std::uint64_t key = names_.put(name, pending_.names);
+    if (pending_.names.size() >= decltype(tables_.names)::most_at_once) names_.write(pending_.names);
+    return key;
 }
 
 Services::Result Services::apply(std::shared_ptr<const catalog::Snapshot> snapshot) {
@@ -143,47 +191,11 @@ Services::Result Services::apply(std::shared_ptr<const catalog::Snapshot> snapsh
     result_ = &result;
     is_full_ = false;
     const bool first = !snapshot_;
+    if (first) adopt();
     write_addresses(*snapshot);
-    // Both are sorted by id.
-    static const std::vector<Frontend> none;
-    const auto& before = snapshot_ ? snapshot_->frontends : none;
-    auto old = before.begin();
-    auto now = snapshot->frontends.begin();
-    std::vector<const Frontend*> removed;
-    while (old != before.end() || now != snapshot->frontends.end()) {
-        const int order = old == before.end()                ? 1
-                          : now == snapshot->frontends.end() ? -1
-                          : old->id == now->id               ? 0
-                          : old->id < now->id                ? -1
-                                                             : 1;
-        if (order < 0) {
-            removed.push_back(&*old++);
-        } else if (order > 0) {
-            add(*now++);
-        } else {
-            if (!same(*old, *now)) change(*old, *now);
-            ++old;
-            ++now;
-        }
-    }
-    // An address may have gone from one Service to another: what is new stands already.
-    for (const Frontend* frontend : removed) {
-        const auto key = key_of(*frontend);
-        const auto value = tables_.frontends.find(key);
-        if (value && value->id == name_key(frontend->id)) tables_.frontends.erase(key);
-        remove(*frontend);
-    }
-    for (const auto& [id, group] : abandoned_) {
-        const auto at = groups_.find(id);
-        if (at == groups_.end() || at->second.users != 0) continue;
-        remove_parts(name_key(id), at->second);
-        if (at->second.value.affine != 0)
-            for (const std::uint64_t endpoint : at->second.endpoints)
-                tables_.members.erase({name_key(id), endpoint});
-        tables_.groups.erase(name_key(id));
-        groups_.erase(at);
-    }
-    abandoned_.clear();
+    compare(*snapshot);
+    write_pending();
+    remove_old();
     snapshot_ = std::move(snapshot);
     if (first) clean_up();
     result_ = nullptr;
@@ -192,12 +204,105 @@ Services::Result Services::apply(std::shared_ptr<const catalog::Snapshot> snapsh
     return result;
 }
 
+// Learns what an earlier process has left.
+void Services::adopt() {
+    tables_.groups.each(
+        [this](std::uint64_t id, const layout::group& group) { generations_[id] = group.generation; });
+    tables_.port_counters.each([this](std::uint64_t id, const auto&) { counted_.insert(id); });
+    tables_.loads.each([this](std::uint64_t id, std::uint64_t) { loaded_.insert(id); });
+    tables_.node_addresses.each(
+        [this](const layout::address& a, std::uint32_t) { node_addresses_.push_back(from_table(a)); });
+    std::sort(node_addresses_.begin(), node_addresses_.end());
+    write_ranges();
+}
+
+// Adds what is new and notes what is outdated. The lists of both snapshots are sorted by id.
+void Services::compare(const catalog::Snapshot& snapshot) {
+    static const std::vector<Frontend> none;
+    const auto& before = snapshot_ ? snapshot_->frontends : none;
+    auto old = before.begin();
+    auto now = snapshot.frontends.begin();
+    while (old != before.end() && now != snapshot.frontends.end()) {
+        // Nearly all of them. An id says no more than the group, the kind and the address do.
+        if (same(*old, *now)) {
+            ++old;
+            ++now;
+            continue;
+        }
+        const int order = old->id.compare(now->id);
+        if (order <= 0) outdated_.push_back({&*old++, order == 0 ? &*now : nullptr});
+        if (order >= 0) add(*now++);
+    }
+    for (; old != before.end(); ++old) outdated_.push_back({&*old, nullptr});
+    for (; now != snapshot.frontends.end(); ++now) add(*now);
+}
+
+void Services::write_pending() {
+    names_.write(pending_.names);
+    write(pending_.endpoints, "endpoints");
+    write(pending_.hash_parts, "endpoint hashes");
+    write(pending_.entry_parts, "scheduler tables");
+    write(pending_.loads, "loads");
+    write(pending_.port_counters, "service ports");
+    write(pending_.source_ranges, "source ranges");
+    write(pending_.cluster_addresses, "ClusterIPs");
+    write(pending_.members, "endpoints");
+    write(pending_.groups, "groups");
+    write(pending_.frontends, "frontends");
+}
+
+// What is new stands and is in use by now.
+void Services::remove_old() {
+    for (const auto& [before, now] : outdated_) {
+        if (now != nullptr && now->address == before->address) continue;
+        // The address may have gone to another Service.
+        const auto key = key_of(*before);
+        const auto value = tables_.frontends.find(key);
+        if (value && value->id == name_key(before->id)) tables_.frontends.erase(key);
+    }
+    for (const Outdated& outdated : outdated_) remove(outdated);
+    outdated_.clear();
+    for (const auto& [id, old] : replaced_) {
+        remove_parts(id, old);
+        remove_members(id, old, &groups_.at(old.group->id));
+    }
+    replaced_.clear();
+    for (const std::string& id : abandoned_) remove_group(id);
+    abandoned_.clear();
+}
+
+void Services::remove_group(const std::string& id) {
+    const auto at = groups_.find(id);
+    if (at == groups_.end() || at->second.users != 0) return;
+    const std::uint64_t key = name_key(id);
+    remove_parts(key, at->second);
+    remove_members(key, at->second, nullptr);
+    tables_.groups.erase(key);
+    groups_.erase(at);
+}
+
+void Services::hold_address(const Frontend& frontend) {
+    if (frontend.kind != FrontendKind::cluster_ip) return;
+    const net::IpAddress& ip = frontend.address.ip;
+    if (cluster_addresses_[ip]++ == 0)
+        put(pending_.cluster_addresses, to_table(ip), std::uint32_t{1}, "ClusterIPs");
+}
+
+// Only once all that is new has been held.
+void Services::leave_address(const Frontend& frontend) {
+    if (frontend.kind != FrontendKind::cluster_ip) return;
+    const auto at = cluster_addresses_.find(frontend.address.ip);
+    if (at == cluster_addresses_.end() || --at->second != 0) return;
+    tables_.cluster_addresses.erase(to_table(at->first));
+    cluster_addresses_.erase(at);
+}
+
 layout::frontend Services::value_of(const Frontend& frontend) {
     layout::frontend value{};
     value.id = name_key(frontend.id);
     value.port_id = name_key(frontend.cluster_group->id);
-    value.route = names_.put(frontend.id);
-    value.service = names_.put(frontend.service);
+    value.route = put_name(frontend.id);
+    value.service = put_name(frontend.service);
     value.group = name_key(frontend.group->id);
     value.cluster_group = name_key(frontend.cluster_group->id);
     if (frontend.group->balancing.affinity_timeout)
@@ -218,51 +323,39 @@ bool Services::is_ours(const Frontend& frontend) const {
 }
 
 void Services::add(const Frontend& frontend) {
+    hold_address(frontend);
     if (!is_ours(frontend)) return;
     use(frontend.group);
     use(frontend.cluster_group);
     bool node_may_enter = false;
+    const auto let_in = [&](const net::Cidr& range) {
+        put(pending_.source_ranges, range_of(frontend, range), std::uint8_t{1}, "source ranges");
+    };
     for (const net::Cidr& range : frontend.source_ranges) {
-        put(tables_.source_ranges, range_of(frontend, range), std::uint8_t{1}, "source ranges");
+        let_in(range);
         for (const net::IpAddress& ip : node_addresses_)
             node_may_enter = node_may_enter || range.contains(ip);
     }
     // S-17: then what this node sends by the load balancer's address may enter too.
-    if (node_may_enter)
-        put(tables_.source_ranges, range_of(frontend, *net::Cidr::parse(frontend.address.ip.text())),
-            std::uint8_t{1}, "source ranges");
+    if (node_may_enter) let_in(*net::Cidr::parse(frontend.address.ip.text()));
     const layout::frontend value = value_of(frontend);
-    if (!tables_.port_counters.has(value.port_id))
-        put(tables_.port_counters, value.port_id, layout::port_counters{}, "service ports");
-    put(tables_.frontends, key_of(frontend), value, "frontends");
+    if (counted_.insert(value.port_id).second)
+        put(pending_.port_counters, value.port_id, layout::port_counters{}, "service ports");
+    put_last(pending_.frontends, key_of(frontend), value);
 }
 
-void Services::remove(const Frontend& frontend) {
-    if (!is_ours(frontend)) return;
-    for (const net::Cidr& range : frontend.source_ranges)
-        tables_.source_ranges.erase(range_of(frontend, range));
-    if (!frontend.source_ranges.empty())
-        tables_.source_ranges.erase(range_of(frontend, *net::Cidr::parse(frontend.address.ip.text())));
-    leave(frontend.group);
-    leave(frontend.cluster_group);
-}
-
-void Services::change(const Frontend& before, const Frontend& now) {
-    if (before.source_ranges != now.source_ranges || key_of(before).port != key_of(now).port ||
-        before.address != now.address) {
-        const auto key = key_of(before);
-        const bool moved = before.address != now.address;
-        // Ranges first come, then go: nobody who may enter is turned away meanwhile.
-        add(now);
-        for (const net::Cidr& range : before.source_ranges)
-            if (std::find(now.source_ranges.begin(), now.source_ranges.end(), range) ==
-                now.source_ranges.end())
-                tables_.source_ranges.erase(range_of(before, range));
-        if (moved) tables_.frontends.erase(key);
-    } else {
-        add(now);
-    }
+// All but its place in the table of frontends.
+void Services::remove(const Outdated& outdated) {
+    const Frontend& before = *outdated.before;
+    leave_address(before);
     if (!is_ours(before)) return;
+    static const std::vector<net::Cidr> none;
+    const auto& stay = outdated.now != nullptr ? outdated.now->source_ranges : none;
+    for (const net::Cidr& range : before.source_ranges)
+        if (std::find(stay.begin(), stay.end(), range) == stay.end())
+            tables_.source_ranges.erase(range_of(before, range));
+    if (outdated.now == nullptr && !before.source_ranges.empty())
+        tables_.source_ranges.erase(range_of(before, *net::Cidr::parse(before.address.ip.text())));
     leave(before.group);
     leave(before.cluster_group);
 }
@@ -277,69 +370,83 @@ void Services::use(const Group& group) {
 void Services::leave(const Group& group) {
     const auto at = groups_.find(group->id);
     if (at == groups_.end() || at->second.users == 0) return;
-    if (--at->second.users == 0) abandoned_.emplace_back(group->id, group);
+    if (--at->second.users == 0) abandoned_.push_back(group->id);
+}
+
+// That which stands in the table; 0: none does.
+std::uint32_t Services::generation_of(std::uint64_t id, const Programmed& programmed) const {
+    if (programmed.group) return programmed.value.generation;
+    const auto earlier = generations_.find(id);
+    return earlier == generations_.end() ? 0 : earlier->second;
 }
 
 void Services::write_group(const Group& group, Programmed& to) {
     const std::uint64_t id = name_key(group->id);
+    const layout::scheduler scheduler = scheduler_of(*group);
     Programmed next;
     next.group = group;
     next.users = to.users;
-    const layout::scheduler scheduler = scheduler_of(*group);
-    const auto existing = to.group ? std::optional(to.value) : tables_.groups.find(id);
     layout::group& value = next.value;
-    value.generation = existing ? existing->generation + 1 : 1;
+    value.generation = generation_of(id, to) + 1;
     value.count = static_cast<std::uint32_t>(group->endpoints.size());
     value.scheduler = static_cast<std::uint8_t>(scheduler);
     value.affine = group->balancing.affinity_timeout ? 1 : 0;
-    const bool by_load = scheduler == layout::scheduler_least_connected;
-    const auto turns = table_of(*group, scheduler);
-    value.table_size = static_cast<std::uint32_t>(turns.size());
 
     layout::part_key part{id, value.generation, 0};
     for (const catalog::Endpoint& endpoint : group->endpoints) {
         layout::endpoint made{};
         made.address = to_table(endpoint.address.ip);
         made.port = htons(endpoint.address.port);
-        made.id = names_.put(endpoint_name(endpoint));
+        made.id = put_name(endpoint_name(endpoint));
         next.endpoints.push_back(made.id);
-        put(tables_.endpoints, part, made, "endpoints");
-        if (value.affine != 0) put(tables_.members, layout::member_key{id, made.id}, part.index, "endpoints");
-        if (by_load && !tables_.loads.has(made.id)) put(tables_.loads, made.id, std::uint64_t{0}, "loads");
+        put(pending_.endpoints, part, made, "endpoints");
+        if (value.affine != 0) put_last(pending_.members, {id, made.id}, part.index);
+        if (scheduler == layout::scheduler_least_connected && loaded_.insert(made.id).second)
+            put(pending_.loads, made.id, std::uint64_t{0}, "loads");
         ++part.index;
     }
+    write_tables(group, scheduler, next);
+    put_last(pending_.groups, id, value);
+    if (to.group) {
+        if (group->id.find("/UDP") != std::string::npos && has_lost(to, next)) result_->udp_changed = true;
+        replaced_.emplace_back(id, std::move(to));
+    }
+    to = std::move(next);
+}
+
+// What the program draws from, or scans, to choose an endpoint.
+void Services::write_tables(const Group& group, layout::scheduler scheduler, Programmed& to) {
+    const auto turns = table_of(*group, scheduler);
+    to.value.table_size = static_cast<std::uint32_t>(turns.size());
+    layout::part_key part{name_key(group->id), to.value.generation, 0};
+    const bool by_load = scheduler == layout::scheduler_least_connected;
     const bool hashed =
         by_load ||
         ((scheduler == layout::scheduler_source_hash || scheduler == layout::scheduler_destination_hash) &&
          turns.empty());
-    for (std::size_t first = 0; hashed && first < next.endpoints.size(); first += layout::hashes_per_chunk) {
+    for (std::size_t first = 0; hashed && first < to.endpoints.size(); first += layout::hashes_per_chunk) {
         layout::hashes hashes{};
-        for (std::size_t i = first; i < std::min(first + layout::hashes_per_chunk, next.endpoints.size());
-             ++i)
+        for (std::size_t i = first; i < std::min(first + layout::hashes_per_chunk, to.endpoints.size()); ++i)
             hashes.value[i - first] =
-                by_load ? next.endpoints[i] : balance::rendezvous_rank(group->endpoints[i].address);
-        part.index = static_cast<std::uint32_t>(next.hash_parts++);
-        put(tables_.hash_parts, part, hashes, "endpoint hashes");
+                by_load ? to.endpoints[i] : balance::rendezvous_rank(group->endpoints[i].address);
+        part.index = static_cast<std::uint32_t>(to.hash_parts++);
+        put(pending_.hash_parts, part, hashes, "endpoint hashes");
     }
     for (std::size_t first = 0; first < turns.size(); first += layout::entries_per_chunk) {
         layout::entries entries{};
         const std::size_t count = std::min<std::size_t>(layout::entries_per_chunk, turns.size() - first);
         std::copy_n(turns.begin() + static_cast<std::ptrdiff_t>(first), count, entries.index);
         part.index = static_cast<std::uint32_t>(first / layout::entries_per_chunk);
-        put(tables_.entry_parts, part, entries, "scheduler tables");
+        put(pending_.entry_parts, part, entries, "scheduler tables");
     }
-    put(tables_.groups, id, value, "groups");
-    if (to.group) {
-        const bool udp = group->id.find("/UDP") != std::string::npos;
-        for (const std::uint64_t endpoint : to.endpoints) {
-            const bool stays =
-                std::find(next.endpoints.begin(), next.endpoints.end(), endpoint) != next.endpoints.end();
-            if (!stays) result_->udp_changed = result_->udp_changed || udp;
-            if (to.value.affine != 0 && (!stays || value.affine == 0)) tables_.members.erase({id, endpoint});
-        }
-        remove_parts(id, to);
-    }
-    to = std::move(next);
+}
+
+// `now`: what the group has become; null: nothing.
+void Services::remove_members(std::uint64_t id, const Programmed& old, const Programmed* now) {
+    if (old.value.affine == 0) return;
+    for (const std::uint64_t endpoint : old.endpoints)
+        if (now == nullptr || now->value.affine == 0 || !has(*now, endpoint))
+            tables_.members.erase({id, endpoint});
 }
 
 void Services::remove_parts(std::uint64_t id, const Programmed& old) {
@@ -351,36 +458,26 @@ void Services::remove_parts(std::uint64_t id, const Programmed& old) {
 }
 
 void Services::write_addresses(const catalog::Snapshot& snapshot) {
-    const auto bring = [this](const auto& table, std::vector<net::IpAddress>& have,
-                              std::vector<net::IpAddress> want, const char* what) {
-        std::sort(want.begin(), want.end());
-        want.erase(std::unique(want.begin(), want.end()), want.end());
-        if (!snapshot_) {
-            have.clear();
-            table.each([&have](const layout::address& a, std::uint32_t) { have.push_back(from_table(a)); });
-            std::sort(have.begin(), have.end());
-        }
-        for (const net::IpAddress& ip : want)
-            if (!std::binary_search(have.begin(), have.end(), ip))
-                put(table, to_table(ip), std::uint32_t{1}, what);
-        for (const net::IpAddress& ip : have)
-            if (!std::binary_search(want.begin(), want.end(), ip)) table.erase(to_table(ip));
-        have = std::move(want);
-    };
-    std::vector<net::IpAddress> node, cluster;
+    std::vector<net::IpAddress> want;
     for (const net::IpAddress& ip : snapshot.node_addresses)
-        if (!ip.is_loopback()) node.push_back(ip);
-    for (const Frontend& frontend : snapshot.frontends)
-        if (frontend.kind == FrontendKind::cluster_ip) cluster.push_back(frontend.address.ip);
-    bring(tables_.node_addresses, node_addresses_, std::move(node), "node addresses");
-    bring(tables_.cluster_addresses, cluster_addresses_, std::move(cluster), "ClusterIPs");
-    if (snapshot_) return;
+        if (!ip.is_loopback()) want.push_back(ip);
+    std::sort(want.begin(), want.end());
+    want.erase(std::unique(want.begin(), want.end()), want.end());
+    for (const net::IpAddress& ip : want)
+        if (!std::binary_search(node_addresses_.begin(), node_addresses_.end(), ip))
+            put_now(tables_.node_addresses, to_table(ip), std::uint32_t{1}, "node addresses");
+    for (const net::IpAddress& ip : node_addresses_)
+        if (!std::binary_search(want.begin(), want.end(), ip)) tables_.node_addresses.erase(to_table(ip));
+    node_addresses_ = std::move(want);
+}
+
+void Services::write_ranges() {
     for (const auto& [table, ranges] : {std::pair(&tables_.pod_ranges, &options_.pod_ranges),
                                         std::pair(&tables_.service_ranges, &options_.service_ranges)}) {
         std::vector<layout::prefix_key> stale;
         table->each([&stale](const layout::prefix_key& key, std::uint8_t) { stale.push_back(key); });
         for (const auto& key : stale) table->erase(key);
-        for (const net::Cidr& cidr : *ranges) put(*table, prefix_of(cidr), std::uint8_t{1}, "ranges");
+        for (const net::Cidr& cidr : *ranges) put_now(*table, prefix_of(cidr), std::uint8_t{1}, "ranges");
     }
 }
 
@@ -415,11 +512,16 @@ void Services::clean_up() {
     erase_if(tables_.members, [&](const layout::member_key& key, std::uint32_t) {
         const auto at = by_id.find(key.group);
         if (at == by_id.end()) return true;
-        const auto& endpoints = at->second->endpoints;
-        return std::find(endpoints.begin(), endpoints.end(), key.endpoint) == endpoints.end();
+        return !has(*at->second, key.endpoint);
     });
     erase_if(tables_.port_counters, [&](std::uint64_t id, const auto&) { return !ports.contains(id); });
     erase_if(tables_.loads, [&](std::uint64_t id, const auto&) { return !loads.contains(id); });
+    std::erase_if(counted_, [&](std::uint64_t id) { return !ports.contains(id); });
+    std::erase_if(loaded_, [&](std::uint64_t id) { return !loads.contains(id); });
+    generations_.clear();
+    erase_if(tables_.cluster_addresses, [&](const layout::address& address, std::uint32_t) {
+        return !cluster_addresses_.contains(from_table(address));
+    });
     erase_if(tables_.source_ranges, [&](const layout::source_range_key& key, std::uint8_t) {
         const std::uint64_t id = std::uint64_t{ntohl(key.frontend_high)} << 32 | ntohl(key.frontend_low);
         return !frontends.contains(id);

@@ -115,6 +115,49 @@ TEST_P(ServicesTest, AnAddressThatGoesFromOneServiceToAnotherIsServedAllTheTime)
     }
 }
 
+TEST_P(ServicesTest, TwoFrontendsThatExchangeTheirAddressesAreBothServed) {
+    Frontend a = frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)}));
+    Frontend b = frontend(FrontendKind::external_ip, external_ip(), 81,
+                          group({pod(4)}, Scheduler::rr, "default/other:80/TCP"));
+    apply({a, b});
+    std::swap(a.address, b.address);
+    apply({a, b});
+    EXPECT_EQ(tables().frontends.size(), 2U);
+    EXPECT_EQ(reached({client(2), 1}, {external_ip(), 80}).ip, pod(4));
+    EXPECT_EQ(reached({client(2), 2}, {external_ip(), 81}).ip, pod(3));
+}
+
+TEST_P(ServicesTest, AClusterIpStaysForAsLongAsAFrontendHasIt) {
+    Frontend a = frontend(FrontendKind::cluster_ip, cluster_ip(), 80, group({pod(3)}));
+    Frontend b = frontend(FrontendKind::cluster_ip, cluster_ip(), 81,
+                          group({pod(4)}, Scheduler::rr, "default/b:81/TCP"));
+    apply({a, b});
+    EXPECT_EQ(tables().cluster_addresses.size(), 1U);
+    b.group = b.cluster_group = group({pod(5)}, Scheduler::rr, "default/b:81/TCP");
+    apply({a, b});
+    EXPECT_EQ(tables().cluster_addresses.size(), 1U);
+    apply({b});
+    EXPECT_EQ(tables().cluster_addresses.size(), 1U);
+    apply({});
+    EXPECT_EQ(tables().cluster_addresses.size(), 0U);
+}
+
+TEST_P(ServicesTest, MoreThanOneSystemCallWritesAreAllThere) {
+    std::vector<Frontend> all;
+    for (std::uint16_t n = 0; n < 2'500; ++n)
+        all.push_back(
+            frontend(FrontendKind::external_ip, external_ip(), static_cast<std::uint16_t>(1'000 + n),
+                     group({pod(3), pod(4)}, Scheduler::rr, ("default/web:" + std::to_string(n)).c_str())));
+    EXPECT_EQ(apply(all).diagnostics.all().size(), 0U);
+    EXPECT_EQ(tables().frontends.size(), 2'500U);
+    EXPECT_EQ(tables().endpoints.size(), 5'000U);
+    for (const std::uint16_t n : {0, 1'023, 1'024, 2'499})
+        EXPECT_NE(reached({client(2), 7}, {external_ip(), static_cast<std::uint16_t>(1'000 + n)}).ip, node())
+            << n;
+    apply({});
+    expect_empty();
+}
+
 TEST_P(ServicesTest, AFrontendThatChangesItsAddressOrItsGroupHasNoRemains) {
     Frontend f = frontend(FrontendKind::node_port, any(), 30'100, group({pod(3)}));
     apply({f});

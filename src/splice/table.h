@@ -16,6 +16,8 @@ namespace hawser::splice {
 template <class Key, class Value>
 class Table {
   public:
+    static constexpr std::uint32_t most_at_once = 1024;  // elements of a system call
+
     Table() = default;
     explicit Table(int fd) : fd_(fd) {}
 
@@ -29,6 +31,21 @@ class Table {
     int put(const Key& key, const Value& value) const {
         return bpf_map_update_elem(fd_, &key, &value, BPF_ANY) == 0 ? 0 : errno;
     }
+    // The same for many, in their order, with few system calls. The errno is that of the first which could
+    // not be written; those behind it are tried all the same.
+    int put_all(const std::vector<Key>& keys, const std::vector<Value>& values) const {
+        int error = 0;
+        for (std::size_t first = 0; first < keys.size(); first += most_at_once) {
+            const std::size_t end = std::min(keys.size(), first + most_at_once);
+            auto count = static_cast<std::uint32_t>(end - first);
+            if (bpf_map_update_batch(fd_, &keys[first], &values[first], &count, nullptr) == 0) continue;
+            // A map without batches, or an element that does not fit: how far it came is not told by all
+            // kernels.
+            for (std::size_t i = first; i < end; ++i)
+                if (const int failed = put(keys[i], values[i]); error == 0) error = failed;
+        }
+        return error;
+    }
     int replace(const Key& key, const Value& value) const {  // ENOENT when it is gone
         return bpf_map_update_elem(fd_, &key, &value, BPF_EXIST) == 0 ? 0 : errno;
     }
@@ -41,10 +58,9 @@ class Table {
     // May erase.
     template <class Visit>
     void each(Visit visit) const {
-        constexpr std::uint32_t most = 1024;
-        std::vector<Key> keys(most);
-        std::vector<Value> values(most);
-        std::uint32_t room = most;  // grows when one bucket holds more
+        std::vector<Key> keys(most_at_once);
+        std::vector<Value> values(most_at_once);
+        std::uint32_t room = most_at_once;  // grows when one bucket holds more
         std::vector<std::uint8_t> place(std::max(sizeof(Key), sizeof(std::uint64_t)));
         std::vector<std::uint8_t> next = place;
         bool first = true;
@@ -93,6 +109,32 @@ class Table {
     }
 
     int fd_ = -1;
+};
+
+// Elements that wait to be written into one table. Borrows the table.
+template <class Key, class Value>
+class Batch {
+  public:
+    explicit Batch(const Table<Key, Value>& table) : table_(table) {}
+
+    void add(const Key& key, const Value& value) {
+        keys_.push_back(key);
+        values_.push_back(value);
+    }
+    [[nodiscard]] std::size_t size() const { return keys_.size(); }
+    [[nodiscard]] const std::vector<Key>& keys() const { return keys_; }
+    // Writes all of them and is empty again. 0, or the errno of the first that could not be written.
+    int write() {
+        const int error = table_.put_all(keys_, values_);
+        keys_.clear();
+        values_.clear();
+        return error;
+    }
+
+  private:
+    const Table<Key, Value>& table_;
+    std::vector<Key> keys_;
+    std::vector<Value> values_;
 };
 
 }  // namespace hawser::splice
