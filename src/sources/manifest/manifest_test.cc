@@ -347,6 +347,51 @@ TEST(Manifest, names_both_places_of_an_object_given_twice) {
               "im.yaml:17:1: error: Service default/im-service is given twice: first at im.yaml:2:1\n");
 }
 
+TEST(Manifest, reads_json_scalars_plain_and_not) {
+    const std::tuple<const char*, Value::Kind, std::int64_t, const char*> rows[] = {
+        {"\"a b\"", Value::Kind::text, 0, "a b"},
+        {"\"\"", Value::Kind::text, 0, ""},
+        {"\"a\\u0062\\\"\"", Value::Kind::text, 0, "ab\""},
+        {"\"\u00fc\"", Value::Kind::text, 0, "\u00fc"},
+        {"0", Value::Kind::integer, 0, "0"},
+        {"-17", Value::Kind::integer, -17, "-17"},
+        {"999999999999999999", Value::Kind::integer, 999'999'999'999'999'999, "999999999999999999"},
+        {"9223372036854775807", Value::Kind::integer, INT64_MAX, "9223372036854775807"},
+        {"1e3", Value::Kind::number, 0, "1e3"},
+        {"18446744073709551616", Value::Kind::number, 0, "18446744073709551616"},
+        {"null", Value::Kind::null, 0, "null"},
+        {"false", Value::Kind::boolean, 0, "false"},
+    };
+    for (const auto& [text, kind, integer, shown] : rows) {
+        Diagnostics diagnostics;
+        const auto values = parse_json(text, "a.json", {}, diagnostics);
+        ASSERT_EQ(values.size(), 1U) << text << diagnostics.text();
+        EXPECT_EQ(values[0]->kind, kind) << text;
+        EXPECT_EQ(values[0]->integer, integer) << text;
+        EXPECT_EQ(values[0]->text, shown) << text;
+    }
+    for (const char* text : {"01", "-", "-01", "+1", "nul", "\"a\x01\"", "\"\\x\""}) {
+        Diagnostics diagnostics;
+        parse_json(text, "a.json", {}, diagnostics);
+        EXPECT_TRUE(diagnostics.has_errors()) << text;
+    }
+}
+
+TEST(Manifest, a_key_given_twice_is_found_among_many) {
+    for (const int count : {1, 15, 16, 17, 200}) {
+        std::string text = "{";
+        for (int i = 0; i < count; ++i) text += "\"k" + std::to_string(i) + "\":1,";
+        Diagnostics diagnostics;
+        EXPECT_EQ(parse_json(text + "\"other\":1}", "a.json", {}, diagnostics).size(), 1U);
+        EXPECT_FALSE(diagnostics.has_errors()) << count;
+        for (const int again : {0, count - 1}) {
+            Diagnostics twice;
+            parse_json(text + "\"k" + std::to_string(again) + "\":1}", "a.json", {}, twice);
+            EXPECT_EQ(twice.errors(), 1U) << count;
+        }
+    }
+}
+
 TEST(Manifest, reads_json_with_places) {
     const Read good = read(R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"a\u002db"},
   "spec":{"ports":[{"port":80}]}})",
