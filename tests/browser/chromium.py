@@ -21,10 +21,9 @@ FLAGS = [
     "--metrics-recording-only", "--password-store=basic", "--use-mock-keychain",
     # Each page here is one that somebody looks at.
     "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding",
-    # Names: only loopback's, so that no test can leave the machine.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1",
     "--lang=en-US", "--window-size=1280,800", "--remote-debugging-pipe",
 ]
+NAMES = ("localhost", "*.localhost", "127.0.0.1")
 
 
 def why_not():
@@ -47,7 +46,9 @@ def _raised(descriptor):
 
 
 class Chromium:
-    def __init__(self, directory):
+    def __init__(self, directory, prefix=(), names=NAMES):
+        """prefix: words before the command, to start it elsewhere. names: the only hosts that it finds, so that no
+        test can leave the machine."""
         self.directory = directory
         self.numbers = itertools.count(1)
         self.answers = {}
@@ -55,7 +56,8 @@ class Chromium:
         self.rest = b""
         commands, self.commands = _pipe()
         self.events, events = _pipe()
-        command = ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{events}', "chromium", "chromium", *FLAGS,
+        command = ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{events}', "chromium", *prefix, "chromium", *FLAGS,
+                   "--host-resolver-rules=" + ", ".join(["MAP * ~NOTFOUND", *(f"EXCLUDE {name}" for name in names)]),
                    f"--user-data-dir={directory}/profile", "about:blank"]
         environment = os.environ | {"HOME": str(directory), "TMPDIR": str(directory), "LANG": "C.UTF-8", "TZ": "UTC"}
         with open(directory / "chromium.log", "wb") as log:
