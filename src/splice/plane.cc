@@ -55,6 +55,11 @@ net::Result<std::unique_ptr<Plane>> Plane::open(const Options& options, Callback
     plane->program_->tables().settings.put(0, settings);
     if (auto opened = plane->interfaces_.open(); !opened) return opened.error();
     if (auto opened = plane->inventory_.open(); !opened) return opened.error();
+    if (plane->program_->fleeting())
+        plane->callbacks_.warning(
+            "splice: no bpffs was there for " + options.program.directory +
+            "; one was mounted in this process's own mount namespace, with which the tables and "
+            "the tunnels end (`nsenter --net` keeps the machine's mounts, `ip netns exec` does not)");
     plane->thread_ = std::thread([raw = plane.get()] { raw->loop_.run(); });
     return plane;
 }

@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -38,20 +39,41 @@ bool is_bpffs(const std::string& path) {
     return ::statfs(path.c_str(), &facts) == 0 && facts.f_type == BPF_FS_MAGIC;
 }
 
-net::Result<void> make_directory(const std::string& path) {
+// Whether this process sees other mounts than the machine's first one or the one that started it.
+bool has_own_mounts() {
+    struct stat own {};
+    if (::stat("/proc/self/ns/mnt", &own) != 0) return false;
+    for (const pid_t other : {pid_t{1}, ::getppid()}) {
+        struct stat theirs {};
+        if (::stat(("/proc/" + std::to_string(other) + "/ns/mnt").c_str(), &theirs) == 0 &&
+            theirs.st_ino != own.st_ino)
+            return true;
+    }
+    return false;
+}
+
+// True: on a bpffs that was mounted just now, in a mount namespace with which it may be gone.
+net::Result<bool> make_directory(const std::string& path) {
+    bool fleeting = false;
     std::error_code failed;
-    const fs::path parent = fs::path(path).parent_path();
     fs::path existing = path;
     while (!fs::exists(existing, failed) && existing.has_relative_path()) existing = existing.parent_path();
     if (!is_bpffs(existing)) {
-        // /sys/fs/bpf is there on every kernel with bpffs, but nobody may have mounted it.
-        fs::create_directories(parent, failed);
-        if (::mount("bpf", parent.c_str(), "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
-            return net::system_error("mount a bpffs on " + parent.string(), errno);
+        // /sys/fs/bpf is there on every kernel with bpffs, but nobody may have mounted it (or the caller's
+        // /sys is a fresh one, as in `ip netns exec`); no directory can be made there before that.
+        fs::path place = existing;
+        if (existing != "/sys/fs/bpf") {
+            place = fs::path(path).parent_path();
+            fs::create_directories(place, failed);
+            if (failed) return net::system_error("make " + place.string(), failed.value());
+        }
+        if (::mount("bpf", place.c_str(), "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
+            return net::system_error("mount a bpffs on " + place.string(), errno);
+        fleeting = has_own_mounts();
     }
     fs::create_directories(path + "/links", failed);
     if (failed) return net::system_error("make " + path + "/links", failed.value());
-    return {};
+    return fleeting;
 }
 
 // One process at a time. A directory of a bpffs can be locked like any other.
@@ -172,7 +194,9 @@ net::Result<std::unique_ptr<Program>> Program::load(const Options& options) {
     libbpf_set_print(silent);
     std::unique_ptr<Program> out(new Program);
     out->directory_ = versioned(options.directory);
-    if (auto made = make_directory(out->directory_); !made) return made.error();
+    auto made = make_directory(out->directory_);
+    if (!made) return made.error();
+    out->fleeting_ = *made;
     auto locked = lock(out->directory_);
     if (!locked) return locked.error();
     out->lock_ = std::move(*locked);

@@ -56,6 +56,9 @@ class Program {
 
     [[nodiscard]] const Tables& tables() const { return tables_; }
     [[nodiscard]] bool adopted() const { return adopted_; }  // there were tables
+    // The bpffs was mounted by this process where only its own mount namespace sees it: the tables may end
+    // with the process.
+    [[nodiscard]] bool fleeting() const { return fleeting_; }
 
     // Idempotent. Links are pinned, so that they outlive the process (tcx), or filters stay by themselves
     // (clsact).
@@ -88,7 +91,7 @@ class Program {
     net::Fd lock_;
     std::unique_ptr<Skeleton> skeleton_;
     Tables tables_;
-    bool adopted_ = false;
+    bool adopted_ = false, fleeting_ = false;
     bool has_tcx_ = true;
 };
 

@@ -234,3 +234,22 @@ def test_metrics_tell_what_the_kernel_carries(lab, gateway, pods):
     assert hawser.metric("hawser_tunnels_active") == 1
     assert hawser.metric('hawser_splice_hand_offs_total{result="spliced"}') == 1
     assert hawser.metric('hawser_splice_packets_total{verdict="forwarded"}') > 0
+
+
+def test_without_a_bpffs_one_is_mounted_and_the_log_says_what_it_is_worth(lab, cluster, pods):
+    """`ip netns exec` gives a /sys of its own, on which nobody has mounted a bpffs."""
+    cluster.write_nginx(CONF.replace("EXTRA", ""))
+    own = lab.spawn("a", [site.BIN / "hawser", "run", "--nginx", cluster.nginx], log="own-sys.log", private=["/var/lib/hawser"])
+    try:
+        visits.wait(lambda: "ready\n" in own.log.read_text(), 10, own.log)
+        said = own.log.read_text()
+        assert "splice: on, tables in /sys/fs/bpf/hawser" in said, said
+        assert "no bpffs was there for /sys/fs/bpf/hawser" in said, said
+        client = visits.upgrade(lab, WEB)
+        get = [site.BIN / "hawser", "get", "tunnels"]
+        visits.wait(lambda: "spliced" in lab.run("a", get).stdout, 10, "the hand-off")
+        visits.talk(client, b"x" * 1000)
+        client.close()
+    finally:
+        own.terminate()
+        own.wait(15)
