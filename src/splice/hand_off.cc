@@ -233,10 +233,11 @@ tunnel::HandOff::Step KernelHandOff::try_to_cut(const Relayed& relayed, bool& bu
     }
     layout::record flipped = *record;
     flipped.state = layout::state_transit;
-    flipped.cut_client = client_.cut.receive_next;
-    flipped.cut_endpoint = endpoint_.cut.receive_next;
-    flipped.sent_client = client_.cut.send_next;
-    flipped.sent_endpoint = endpoint_.cut.send_next;
+    for (End* end : {&client_, &endpoint_}) {
+        end->sent = end->cut.send_next;
+        end->received = end->cut.receive_next;
+    }
+    put_numbers(flipped);
     flipped.bytes_in = relayed.from_client.bytes;
     flipped.bytes_out = relayed.from_endpoint.bytes;
     flipped.frames_in = static_cast<std::uint32_t>(relayed.from_client.frames);
@@ -246,7 +247,6 @@ tunnel::HandOff::Step KernelHandOff::try_to_cut(const Relayed& relayed, bool& bu
         return Step::refused;
     }
     phase_ = Phase::transit;
-    for (End* end : {&client_, &endpoint_}) end->held = end->cut.send_next;
     cut_at_ = Clock::now();
     return Step::transit;
 }
@@ -285,7 +285,7 @@ layout::flow KernelHandOff::flow_of(const End& from, const End& to, const layout
 }
 
 tunnel::HandOff::Step KernelHandOff::try_to_finish(const Relayed& relayed) {
-    raise_hold();
+    follow_sockets();
     if (!relayed.quiet || Clock::now() - cut_at_ < grace) return Step::transit;
     if (unread(client_.fd) > 0 || unread(endpoint_.fd) > 0) return Step::transit;
     for (const End* end : {&client_, &endpoint_}) {
@@ -320,19 +320,28 @@ tunnel::HandOff::Step KernelHandOff::try_to_finish(const Relayed& relayed) {
 }
 
 // What the relay has passed on since the cut, our sockets have sent too: its acknowledgements are theirs to
-// hear of, or they would repeat it for ever.
-void KernelHandOff::raise_hold() {
-    const auto client = numbers_of(client_.fd);
-    const auto endpoint = numbers_of(endpoint_.fd);
-    if (!client || !endpoint) return;
-    if (client->send_next == client_.held && endpoint->send_next == endpoint_.held) return;
-    client_.held = client->send_next;
-    endpoint_.held = endpoint->send_next;
+// hear of, or they would repeat it for ever. And what they still received is the relay's.
+void KernelHandOff::follow_sockets() {
+    bool changed = false;
+    for (End* end : {&client_, &endpoint_}) {
+        const auto numbers = numbers_of(end->fd);
+        if (!numbers) return;
+        changed |= numbers->send_next != end->sent || numbers->receive_next != end->received;
+        end->sent = numbers->send_next;
+        end->received = numbers->receive_next;
+    }
+    if (!changed) return;
     if (auto record = context_.tables.records.find(id_)) {
-        record->sent_client = client_.held;
-        record->sent_endpoint = endpoint_.held;
+        put_numbers(*record);
         context_.tables.records.replace(id_, *record);
     }
+}
+
+void KernelHandOff::put_numbers(layout::record& record) const {
+    record.cut_client = client_.received;
+    record.cut_endpoint = endpoint_.received;
+    record.sent_client = client_.sent;
+    record.sent_endpoint = endpoint_.sent;
 }
 
 void KernelHandOff::close() {

@@ -51,7 +51,7 @@ class KernelHandOff final : public tunnel::HandOff {
         net::SocketAddress peer, local;
         ConnectionFacts facts;
         ConnectionNumbers cut;
-        std::uint32_t held = 0;  // send_next that the record has
+        std::uint32_t sent = 0, received = 0;  // send_next and receive_next that the record has
         bool narrowed = false;
         Time poked;
     };
@@ -62,7 +62,8 @@ class KernelHandOff final : public tunnel::HandOff {
     // busy: it waits for bytes that are under way, not for an answer.
     Step try_to_cut(const Relayed& relayed, bool& busy);
     Step try_to_finish(const Relayed& relayed);
-    void raise_hold();
+    void follow_sockets();
+    void put_numbers(layout::record& record) const;
     bool has_been_seen(const End& end, layout::flow& flow);
     [[nodiscard]] layout::flow flow_of(const End& from, const End& to, const layout::flow& seen_from,
                                        const layout::flow& seen_to, bool from_client) const;

@@ -145,6 +145,40 @@ TEST_P(TransitPackets, WithoutDataGoOnAndACopyGoesToTheSocket) {
     }
 }
 
+// The end has gone on with the other end, further than the socket's window reaches.
+TEST_P(TransitPackets, BeyondTheSocketsWindowTheCopyHasTheNumberThatItExpects) {
+    struct {
+        const char* sentence;
+        std::uint32_t sequence, acknowledgment;
+        std::uint8_t flags;
+        bool held;
+    } const table[] = {
+        {"an ACK after much data", 405'000, 9'000, ack, true},
+        {"a keepalive without data", 404'999, 9'000, ack, true},
+        {"an ACK, far from what was sent", 0x40000000, 9'000, ack, false},
+        {"an ACK of what nobody sent", 405'000, 0x40000000, ack, false},
+        {"a RST is judged by the socket", 405'000, 9'000, rst | ack, false},
+    };
+    for (const auto& c : table) {
+        SCOPED_TRACE(c.sentence);
+        tunnel_.up.sequence_end = (std::uint64_t{1} << 32) + 405'000;
+        put(layout::state_transit);
+        Wire wire("client0");
+        Packet p = tunnel_.from_client();
+        p.payload.clear();
+        p.flags = c.flags;
+        p.sequence = c.sequence;
+        p.acknowledgment = c.acknowledgment;
+        EXPECT_EQ(parsed(up(p)), translated_up(tunnel_, p));
+        const auto copies = wire.take(tunnel_.client.port);
+        ASSERT_EQ(copies.size(), 1U);
+        Packet copy = p;
+        copy.acknowledgment = 8'000;
+        if (c.held) copy.sequence = tunnel_.record.cut_client;
+        EXPECT_EQ(parsed({passed, copies[0]}), copy);
+    }
+}
+
 TEST_P(TransitPackets, ThatTheProgramHasCopiedPassItUntouched) {
     put(layout::state_transit);
     const Bytes input = bytes_of(tunnel_.from_client());

@@ -97,8 +97,8 @@ enum record_flag {
 struct record {
     u32 state; /* enum tunnel_state; only the process changes it */
     u32 flags;
-    /* In transit: the first sequence number of each side that the relay has not read, and one past the last that
-     * our own socket has sent to it. */
+    /* In transit: the next sequence number that our own socket expects of each side, which is what the relay has read
+     * or will, and one past the last that the socket has sent to it. */
     u32 cut_client, cut_endpoint, sent_client, sent_endpoint;
     u64 started;                            /* CLOCK_REALTIME, ns */
     u64 route, service, endpoint, protocol; /* keys of `names`; 0 = none */

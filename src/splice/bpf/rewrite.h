@@ -228,4 +228,15 @@ static __always_inline int hold_acknowledgment(struct __sk_buff* skb, struct pac
     return 0;
 }
 
+/* The same for the sequence number of a segment without data: its sender goes on past the local socket, for which a
+ * number beyond the window makes the whole segment unacceptable (RFC 9293 section 3.10.7.4), the acknowledgement too.
+ * The translation for the other end, which follows, begins with p->sequence. */
+static __always_inline int hold_sequence(struct __sk_buff* skb, const struct packet* p, u32 next) {
+    if (!after(p->sequence, next)) return 0;
+    const int l4 = p->v6 ? l4_offset_v6 : l4_offset_v4;
+    const u32 before = bpf_htonl(p->sequence), now = bpf_htonl(next);
+    if (bpf_skb_store_bytes(skb, l4 + 4, &now, sizeof now, 0)) return -1;
+    return bpf_l4_csum_replace(skb, l4 + tcp_check_offset, before, now, sizeof now) ? -1 : 0;
+}
+
 #endif

@@ -217,7 +217,10 @@ CHECKED_ONCE int in_transit(struct __sk_buff* skb, struct packet* p, struct flow
     }
     if (length == 0) {
         /* For both: our socket may wait for it, and so may the other end. */
-        if (hold_acknowledgment(skb, p, held)) return DROP;
+        /* Whose numbers are a blind attacker's stays as unacceptable to the socket as it came. */
+        const int believed = !(p->tcp_flags & tcp_rst) && (u32)f->sequence_end - p->sequence <= near &&
+                             !after(p->acknowledgment, f->acknowledged);
+        if (hold_acknowledgment(skb, p, held) || (believed && hold_sequence(skb, p, cut))) return DROP;
         const u32 mark = skb->mark;
         skb->mark = mark_of_clone;
         bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
