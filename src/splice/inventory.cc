@@ -153,6 +153,9 @@ tunnel::Tunnel Inventory::value_of(const Pair& pair, std::uint64_t id, const lay
 void Inventory::take_over(std::uint64_t id, tunnel::Home& home, std::unique_ptr<tunnel::Epilogue> epilogue) {
     const std::lock_guard guard(mutex_);
     tails_[id] = {&home, std::move(epilogue)};
+    if (id <= last_id_) return;
+    last_id_ = id;
+    tables_.last_id.put(0, id);
 }
 
 std::unique_ptr<tunnel::Epilogue> Inventory::give_back(std::uint64_t id) { return tail_of(id).epilogue; }
@@ -213,7 +216,7 @@ bool Inventory::kill(std::uint64_t id) {
 }
 
 std::uint64_t Inventory::highest_id() const {
-    std::uint64_t highest = 0;
+    std::uint64_t highest = tables_.last_id.find(0).value_or(0);
     tables_.records.each([&highest](std::uint64_t id, const layout::record&) {
         if (id >> 52 == 0) highest = std::max(highest, id);
     });
@@ -382,6 +385,23 @@ void Inventory::sweep() {
     }
     const std::lock_guard guard(mutex_);
     counts_ = counting_;
+}
+
+void Inventory::add_names_in_use(std::unordered_set<std::uint64_t>& keys) const {
+    const auto add = [&keys](std::uint64_t, const layout::record& record) {
+        for (const std::uint64_t key : {record.route, record.service, record.endpoint, record.protocol})
+            keys.insert(key);
+    };
+    tables_.records.each(add);
+    tables_.nascent_records.each(add);
+}
+
+void Inventory::forget_loads(const std::unordered_set<std::uint64_t>& keys) {
+    std::vector<std::uint64_t> gone;
+    tables_.loads.each([&](std::uint64_t endpoint, std::uint64_t load) {
+        if (load == 0 && !keys.contains(endpoint)) gone.push_back(endpoint);
+    });
+    for (const std::uint64_t endpoint : gone) tables_.loads.erase(endpoint);
 }
 
 void Inventory::drop_udp(const std::function<bool(std::uint64_t, std::uint64_t)>& is_gone) {

@@ -52,7 +52,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     [[nodiscard]] std::vector<tunnel::Tunnel> list(std::uint64_t after, std::size_t limit) const;
     [[nodiscard]] std::optional<tunnel::Tunnel> find(std::uint64_t id) const;
     bool kill(std::uint64_t id);
-    // The highest id in use below the program's own.
+    // The highest id below the program's own that a tunnel has, or had, since the tables are there.
     [[nodiscard]] std::uint64_t highest_id() const;
 
     // Of the last sweep.
@@ -65,6 +65,11 @@ class Inventory : private net::EventHandler, private net::Timer {
     // UDP flows to endpoints that their service no longer has go at once (H-09). `endpoints`: keys of those
     // there are, by service key.
     void drop_udp(const std::function<bool(std::uint64_t service, std::uint64_t endpoint)>& is_gone);
+
+    // Adds the keys of names that the records hold.
+    void add_names_in_use(std::unordered_set<std::uint64_t>& keys) const;
+    // Forgets what is counted of endpoints that have no tunnel and whose key is not in `keys`.
+    void forget_loads(const std::unordered_set<std::uint64_t>& keys);
 
     void sweep();  // now; for tests
 
@@ -133,6 +138,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     mutable std::mutex mutex_;                              // of what follows
     boost::unordered_flat_map<std::uint64_t, Tail> tails_;  // of the tunnels of this process's relays
     Counts counts_;
+    std::uint64_t last_id_ = 0;  // that stands in the table
 };
 
 }  // namespace hawser::splice

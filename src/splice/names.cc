@@ -21,7 +21,9 @@ std::uint64_t Names::put(std::string_view name) {
     const std::uint64_t key = name_key(name);
     if (key == 0) return 0;
     const std::lock_guard guard(mutex_);
-    if (known_.insert(key).second && tables_.names.put(key, value_of(name)) != 0) known_.erase(key);
+    const auto [at, is_new] = known_.try_emplace(key, period_);
+    at->second = period_;
+    if (is_new && tables_.names.put(key, value_of(name)) != 0) known_.erase(at);
     return key;
 }
 
@@ -29,7 +31,9 @@ std::uint64_t Names::put(std::string_view name, Batch& batch) {
     const std::uint64_t key = name_key(name);
     if (key == 0) return 0;
     const std::lock_guard guard(mutex_);
-    if (known_.insert(key).second) batch.add(key, value_of(name));
+    const auto [at, is_new] = known_.try_emplace(key, period_);
+    at->second = period_;
+    if (is_new) batch.add(key, value_of(name));
     return key;
 }
 
@@ -54,9 +58,12 @@ void Names::keep(const std::unordered_set<std::uint64_t>& needed) {
     });
     const std::lock_guard guard(mutex_);
     for (const std::uint64_t key : gone) {
-        known_.erase(key);
+        const auto at = known_.find(key);
+        if (at != known_.end() && at->second == period_) continue;
+        if (at != known_.end()) known_.erase(at);
         tables_.names.erase(key);
     }
+    ++period_;
 }
 
 }  // namespace hawser::splice

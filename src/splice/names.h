@@ -4,6 +4,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "splice/program.h"
@@ -24,13 +25,15 @@ class Names {
     std::uint64_t put(std::string_view name, Batch& batch);
     void write(Batch& batch);
     [[nodiscard]] std::string find(std::uint64_t key) const;
-    // Forgets the names whose key `needed` does not want.
+    // Forgets the names whose key `needed` does not want, if nobody has put them since the last call: whoever
+    // puts a name may use its key until then without being found by those who collect `needed`.
     void keep(const std::unordered_set<std::uint64_t>& needed);
 
   private:
     const Tables& tables_;
     std::mutex mutex_;
-    std::unordered_set<std::uint64_t> known_;  // stand in the table
+    std::unordered_map<std::uint64_t, std::uint32_t> known_;  // stand in the table; when they were put last
+    std::uint32_t period_ = 0;                                // calls of keep()
 };
 
 }  // namespace hawser::splice

@@ -67,10 +67,15 @@ TEST_F(NamesTest, OnlyNeededNamesAreKeptAndOthersCanComeAgain) {
     const std::uint64_t foreign = name_key("of an earlier process");
     tables().names.put(foreign, layout::name{"of an earlier process"});
     names.keep({a});
+    EXPECT_EQ(names.find(b), "b") << "it was put lately";
+    EXPECT_EQ(names.find(foreign), "?");
+    names.keep({a});
     EXPECT_EQ(names.find(a), "a");
     EXPECT_EQ(names.find(b), "?");
     EXPECT_EQ(names.find(foreign), "?");
     EXPECT_EQ(names.put("b"), b);
+    EXPECT_EQ(names.find(b), "b");
+    names.keep({});
     EXPECT_EQ(names.find(b), "b");
     names.keep({});
     EXPECT_EQ(tables().names.size(), 0U);

@@ -40,6 +40,8 @@ const char* to_string(layout::counter counter) {
 }
 
 namespace {
+constexpr net::Duration housekeeping_period{300'000};
+
 std::uint16_t middle(const Plane::Options& options) {
     return static_cast<std::uint16_t>(options.port_low + (options.port_high - options.port_low) / 2);
 }
@@ -60,8 +62,17 @@ net::Result<std::unique_ptr<Plane>> Plane::open(const Options& options, Callback
             "splice: no bpffs was there for " + options.program.directory +
             "; one was mounted in this process's own mount namespace, with which the tables and "
             "the tunnels end (`nsenter --net` keeps the machine's mounts, `ip netns exec` does not)");
+    plane->loop_.timers().set(plane->housekeeping_, plane->loop_.now() + housekeeping_period);
     plane->thread_ = std::thread([raw = plane.get()] { raw->loop_.run(); });
     return plane;
+}
+
+void Plane::Housekeeping::on_timer() {
+    auto needed = plane.services_.names_in_use();
+    plane.inventory_.add_names_in_use(needed);
+    plane.inventory_.forget_loads(needed);
+    plane.names_.keep(needed);
+    plane.loop_.timers().set(*this, plane.loop_.now() + housekeeping_period);
 }
 
 Plane::Plane(const Options& options, Callbacks callbacks, std::unique_ptr<Program> program)

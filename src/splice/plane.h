@@ -80,6 +80,13 @@ class Plane final : public tunnel::Splicer {
     template <class Work>
     auto ask(Work work);
 
+    // Every few minutes: what nobody needs any more goes out of the tables.
+    struct Housekeeping : net::Timer {
+        explicit Housekeeping(Plane& p) : plane(p) {}
+        void on_timer() override;
+        Plane& plane;
+    };
+
     net::Loop loop_;
     Callbacks callbacks_;
     std::unique_ptr<Program> program_;
@@ -88,6 +95,7 @@ class Plane final : public tunnel::Splicer {
     Inventory inventory_;
     Services services_;
     Ports ports_;
+    Housekeeping housekeeping_{*this};
     SmallestMss smallest_mss_;
     std::atomic<std::uint64_t> handed_off_{0}, refused_{0}, programmed_{0}, written_{0}, program_micros_{0};
     std::thread thread_;

@@ -171,6 +171,7 @@ Tables tables_of(const splice_bpf& bpf) {
     set(t.service_ranges, m.service_ranges);
     set(t.source_ranges, m.source_ranges);
     set(t.settings, m.settings);
+    set(t.last_id, m.last_id);
     t.events = fd(m.events);
     t.counts = fd(m.counts);
     return t;

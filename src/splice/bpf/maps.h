@@ -46,6 +46,7 @@ HASH(interfaces, u32, struct interface, 1 << 14);
 PREFIXES(pod_ranges, struct prefix_key, 1 << 10);
 PREFIXES(service_ranges, struct prefix_key, 1 << 6);
 PREFIXES(source_ranges, struct source_range_key, 1 << 18);
+TABLE(last_id, BPF_MAP_TYPE_ARRAY, u32, u64, 1, 0); /* the highest of the relays' tunnels; the process's alone */
 TABLE(settings, BPF_MAP_TYPE_ARRAY, u32, struct settings, 1, 0);
 TABLE(counts, BPF_MAP_TYPE_PERCPU_ARRAY, u32, u64, counters, 0);
 TABLE(next_id, BPF_MAP_TYPE_PERCPU_ARRAY, u32, u64, 1, 0);
