@@ -47,12 +47,12 @@ unit: build-tests
 e2e: build-tests
 	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin tests/run python
 
-# What bytes from the network and from files meet, and what threads share; MODULES names others (control app im).
-asan: MODULES ?= net catalog balance manifest nginx http1 http_rules tunnel gateway splice
+# What bytes from the network and from files meet, and what threads share; MODULES names others (control app im splice).
+asan: MODULES ?= net catalog balance manifest nginx http1 http_rules tunnel gateway
 asan: test-deps
 	@tests/sanitized address,undefined build-asan $(MODULES)
 
-tsan: MODULES ?= net balance tunnel gateway splice
+tsan: MODULES ?= net balance tunnel gateway
 tsan: test-deps
 	@tests/sanitized thread build-tsan $(MODULES)
 

@@ -306,6 +306,7 @@ class Node {
             return 0;
         };
         ring_buffer* ring = ring_buffer__new(tables().events, take, &out, nullptr);
+        if (ring == nullptr) throw std::runtime_error(std::string("ring buffer: ") + std::strerror(errno));
         ring_buffer__consume(ring);
         ring_buffer__free(ring);
         return out;
