@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 PYTHON ?= /usr/bin/python3
 export HAWSER_BIN_DIR ?= $(CURDIR)/$(BUILD)/bin
 
-.PHONY: help build deps test-deps demo test unit e2e asan tsan fuzz bench lab lab-down format clean
+.PHONY: help build deps test-deps demo test unit e2e asan tsan fuzz bench bench-splice lab lab-down format clean
 
 help:
 	@echo 'make build  release build: build/bin/hawser and build/bin/hawser-im'
@@ -17,6 +17,7 @@ help:
 	@echo 'make lab    the site in network namespaces, to try by hand; make lab-down removes it'
 	@echo 'make asan | tsan | fuzz   sanitizer and fuzzing runs'
 	@echo 'make bench  hawser beside nginx and HAProxy; writes bench/results/relay.md'
+	@echo 'make bench-splice  the splice and Services in the kernel; writes bench/results/splice.md'
 
 deps:
 	@deploy/install-packages build
@@ -62,6 +63,9 @@ fuzz: test-deps
 
 bench: build-tests
 	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin bench/run $(ARGS)
+
+bench-splice: build-tests
+	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin bench/splice $(ARGS)
 
 lab: build
 	@tests/lab/lab up --site
