@@ -60,13 +60,14 @@ def user_memory(pid):
     return rss, pss
 
 
-def settled_kernel_memory(patience=6):
+def settled_kernel_memory(patience=6, look=None):
     """kernel_memory() once it has stopped falling: sockets are freed some time after they are closed."""
+    look = look or kernel_memory
     deadline = time.monotonic() + patience
-    last = kernel_memory()
+    last = look()
     while time.monotonic() < deadline:
         time.sleep(0.4)
-        now = kernel_memory()
+        now = look()
         if now > last - 128 * 1024:
             return now
         last = now
@@ -115,17 +116,8 @@ def exact_kernel_memory():
     return kernel_memory()
 
 
-def settled_exact_kernel_memory(patience=10):
-    """The same once it has stopped falling."""
-    deadline = time.monotonic() + patience
-    last = exact_kernel_memory()
-    while time.monotonic() < deadline:
-        time.sleep(0.5)
-        now = exact_kernel_memory()
-        if now > last - 128 * 1024:
-            return now
-        last = now
-    return last
+def settled_exact_kernel_memory():
+    return settled_kernel_memory(patience=10, look=exact_kernel_memory)
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

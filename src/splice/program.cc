@@ -346,6 +346,7 @@ net::Result<bool> Program::stop_serving(const std::string& directory) {
 }
 
 net::Result<bool> Program::remove(const std::string& directory) {
+    libbpf_set_print(silent);
     std::error_code failed;
     if (!fs::exists(directory, failed)) return false;
     bool found = false;

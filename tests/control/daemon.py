@@ -52,7 +52,7 @@ class Daemon:
         self.output = directory / "stdout"
         self.log = directory / "stderr"
         command = [str(HAWSER), "run", "--admin", "127.0.0.1:0", "--workers", "1", "--state", str(directory / "state") if state is None else state,
-                   "--drain-timeout", drain]
+                   "--drain-timeout", drain, "--splice", "off"]
         with open(self.output, "wb") as out, open(self.log, "wb") as err:
             self.process = subprocess.Popen([*command, *map(str, arguments)], stdout=out, stderr=err, **more)
 

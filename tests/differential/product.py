@@ -47,7 +47,7 @@ class Proxy:
             binary = BIN / "hawser"
             if not binary.exists():
                 raise RuntimeError(f"{binary} is missing: make build, or set HAWSER_BIN_DIR")
-            command = [str(binary), "run", "--nginx", str(file), "--admin", "127.0.0.1:0", "--workers", "1", "--state", ""]
+            command = [str(binary), "run", "--nginx", str(file), "--admin", "127.0.0.1:0", "--workers", "1", "--state", "", "--splice", "off"]
         else:
             raise ValueError(kind)
         self.command = command

@@ -18,12 +18,13 @@ import websockets
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 # Behind the folders of the other tests, some of whose names are in these too.
-sys.path += [str(TESTS / folder) for folder in ("browser", "control", "im")]
+sys.path += [str(TESTS / folder) for folder in ("browser", "control", "im", "e2e/clients")]
 
 import chromium
 import site_programs as site
 import visits
 from chat import ChatPage
+from counting import Counting
 from test_splice import closing, tunnels, wait_spliced
 from visits import NODE_A
 
@@ -300,23 +301,8 @@ def test_two_chat_pages_do_not_notice_kill_9_and_a_restart(gateway, browser):
         assert (line["reason"], line["proto"]) == ("finished", "websocket")
 
 
-class Heard(websockets.WebSocketClientProtocol):
-    """Counts the bytes that come after the handshake."""
-
-    def connection_made(self, transport):
-        self.heard = self.said = 0
-        write = transport.write
-
-        def counted(data):
-            self.said += len(data)
-            write(data)
-
-        transport.write = counted
-        super().connection_made(transport)
-
-    def data_received(self, data):
-        self.heard += len(data)
-        super().data_received(data)
+class Heard(Counting, websockets.WebSocketClientProtocol):
+    pass
 
 
 @pytest.mark.parametrize("compression", ["deflate", None])

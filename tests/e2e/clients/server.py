@@ -13,27 +13,13 @@ import pathlib
 import sys
 
 import websockets
+from counting import Counting
 
 PAGE = pathlib.Path(__file__).with_name("talk.html").read_bytes()
 PIECES = [bytes([number]) * (number * 50 + 1) for number in range(100)]
 
 
-class Counted(websockets.WebSocketServerProtocol):
-    def connection_made(self, transport):
-        self.heard = self.said = 0
-        write = transport.write
-
-        def counted(data):
-            self.said += len(data)
-            write(data)
-
-        transport.write = counted
-        super().connection_made(transport)
-
-    def data_received(self, data):
-        self.heard += len(data)
-        super().data_received(data)
-
+class Counted(Counting, websockets.WebSocketServerProtocol):
     def write_http_response(self, *answer):
         super().write_http_response(*answer)
         self.heard = self.said = 0  # no client speaks before it has this
