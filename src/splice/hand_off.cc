@@ -130,12 +130,15 @@ const char* KernelHandOff::prepare(const tunnel::Tunnel& tunnel) {
     }
     id_ = tunnel.id;
     begun_ = Clock::now();
-    poke(false, false);
+    for (End* end : {&client_, &endpoint_}) {
+        end->poked = begun_;
+        probe(end->fd);
+    }
     return nullptr;
 }
 
-// Linux answers one probe in 500 ms (tcp_invalid_ratelimit): the nearer end is asked when the other's answer
-// is there, so that both are fresh at one time.
+// Linux answers one probe in 500 ms (tcp_invalid_ratelimit): later the nearer end is asked when the other's
+// answer is there, so that both are fresh at one time.
 void KernelHandOff::poke(bool client_is_fresh, bool endpoint_is_fresh) {
     const bool client_is_farther = client_.facts.round_trip_us >= endpoint_.facts.round_trip_us;
     const bool asks_client = !client_is_fresh && (client_is_farther || endpoint_is_fresh);
