@@ -293,8 +293,8 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
         // now.
         if (age(now, std::max(flow.last_seen, flow.last_data)) < 5 * second_ns) return;
         if (flow.state == layout::state_relay && !record && flow.last_seen == 0) return;
+        erase_answer(tables_.flows, flow, key.protocol);
         tables_.flows.erase(key);
-        tables_.flows.erase(key_of_answer(flow, key.protocol));
         return;
     }
     if (record->state != layout::state_spliced) return;
@@ -412,7 +412,7 @@ void Inventory::drop_udp(const std::function<bool(std::uint64_t, std::uint64_t)>
             if (!record || !is_gone(record->service, record->endpoint)) return;
             const auto pair = nascent ? std::nullopt : pair_of(key, flow);
             if (pair) finish(*pair, flow.id, *record, tunnel::CloseReason::drained);
-            flows.erase(key_of_answer(flow, key.protocol));
+            erase_answer(flows, flow, key.protocol);
             flows.erase(key);
         });
     };

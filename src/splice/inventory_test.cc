@@ -215,6 +215,24 @@ TEST_F(InventoryTest, AKilledTunnelIsToldToItsRelaysTailAndNobodyElse) {
     EXPECT_FALSE(inventory_->kill(99));
 }
 
+TEST_F(InventoryTest, HalfOfAnOldTunnelGoesAloneWhenAnotherHasItsOtherHalf) {
+    add(7);
+    std::optional<layout::flow_key> client, endpoint;
+    node_->tables().flows.each([&](const layout::flow_key& key, const layout::flow& flow) {
+        ((flow.flags & layout::flow_from_client) != 0 ? client : endpoint) = key;
+    });
+    ASSERT_TRUE(client && endpoint);
+    auto taken = *node_->tables().flows.find(*endpoint);
+    taken.id = 8;  // of a new tunnel with the same port to the endpoint
+    node_->tables().flows.put(*endpoint, taken);
+    auto old = *node_->tables().flows.find(*client);
+    old.last_seen = old.last_data = 1;
+    node_->tables().flows.put(*client, old);
+    inventory_->sweep();
+    EXPECT_FALSE(node_->tables().flows.has(*client));
+    EXPECT_TRUE(node_->tables().flows.has(*endpoint));
+}
+
 TEST_F(InventoryTest, AnIdIsNotGivenAgainAfterItsTunnelsEnd) {
     struct : tunnel::Home {
         void ended(const tunnel::Tunnel&, std::unique_ptr<tunnel::Epilogue>) override {}

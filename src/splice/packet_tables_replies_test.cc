@@ -97,6 +97,17 @@ TEST_P(Replies, ASynOnAnEndedTunnelFindsTheStack) {
     EXPECT_TRUE(node_->tables().records.has(tunnel_id)) << "until its line is written";
 }
 
+TEST_P(Replies, ASynOnAnEndedTunnelLeavesTheFlowThatAnotherTunnelHasNow) {
+    tunnel_.up.flags |= layout::flow_closed;
+    tunnel_.put(node_->tables());
+    auto taken = *node_->tables().flows.find(tunnel_.down_key());
+    taken.id = tunnel_id + 1;
+    node_->tables().flows.put(tunnel_.down_key(), taken);
+    EXPECT_EQ(node_->run(bytes_of(bare(tunnel_.from_client(), syn))).verdict, passed);
+    EXPECT_FALSE(node_->tables().flows.has(tunnel_.up_key()));
+    EXPECT_TRUE(node_->tables().flows.has(tunnel_.down_key()));
+}
+
 // ---- RST ----
 
 TEST_P(Replies, AResetIsBelievedByItsNumberOnlyAndForwardedAnyhow) {

@@ -35,8 +35,8 @@ net::Result<net::Fd> Ports::connect(const net::SocketAddress& to, int mss) {
             const auto key = make_key(to, from, IPPROTO_TCP);
             if (const auto flow = tables_.flows.find(key)) {
                 if (!ended_too || (flow->flags & layout::flow_closed) == 0) continue;
+                erase_answer(tables_.flows, *flow, IPPROTO_TCP);
                 tables_.flows.erase(key);
-                tables_.flows.erase(key_of_answer(*flow, IPPROTO_TCP));
             }
             auto fd = net::start_connect(to, from, mss);
             if (fd || (fd.error().code != EADDRINUSE && fd.error().code != EADDRNOTAVAIL)) return fd;

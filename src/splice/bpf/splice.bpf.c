@@ -183,8 +183,12 @@ CHECKED_ONCE int forget(const struct flow_key* key, const struct flow* f) {
     if (!key || !f) return 0;
     struct flow_key answer;
     key_of_answer(f, key->protocol, &answer);
-    bpf_map_delete_elem(&flows, &answer);
-    bpf_map_delete_elem(&nascent, &answer);
+    /* Another tunnel may have that 4-tuple by now. */
+    const struct flow* back = find_flow(&answer);
+    if (back && back->id == f->id) {
+        bpf_map_delete_elem(&flows, &answer);
+        bpf_map_delete_elem(&nascent, &answer);
+    }
     bpf_map_delete_elem(&flows, key);
     bpf_map_delete_elem(&nascent, key);
     return 0;
