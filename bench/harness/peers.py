@@ -90,7 +90,7 @@ table ip bench {{
     }}
     chain post {{
         type nat hook postrouting priority srcnat;
-        ct status dnat masquerade
+        meta l4proto tcp ct status dnat masquerade to :30000-65535
     }}
 }}
 """
