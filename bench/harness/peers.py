@@ -84,6 +84,14 @@ backend pods
 NFT = """\
 table ip bench {{
 {more}
+    chain raw_in {{
+        type filter hook prerouting priority raw;
+        tcp dport 10240-29999 notrack
+    }}
+    chain raw_out {{
+        type filter hook output priority raw;
+        tcp sport 10240-29999 notrack
+    }}
     chain pre {{
         type nat hook prerouting priority dstnat;
         {rule}

@@ -248,6 +248,7 @@ class Daemon {
         io_.run();
         if (kernel_) kernel_->stop();  // nothing comes from it any more
         gateway_.stop();
+        if (kernel_) kernel_->forget_relays();
         log_->info("hawser stops");
         return exit_code_;
     }

@@ -43,8 +43,8 @@ struct Splicing {
     tunnel::Splicer* splicer = nullptr;  // outlives the gateway
     // Starts a connection to an endpoint that may be spliced later; `client` is the other end's descriptor.
     std::function<net::Result<net::Fd>(const net::SocketAddress& endpoint, int client)> connect;
-    std::function<std::uint32_t()>
-        listener_mss;  // what new clients are to be told; large = as the kernel likes
+    // The MSS that new clients are to be told; large = as the kernel likes.
+    std::function<std::uint32_t()> listener_mss;
     // Has `changed` called, on any thread, when that is another; empty: no more.
     std::function<void(std::function<void()> changed)> watch_listener_mss;
     const char* why_not = "off";        // there is none: why, in a word

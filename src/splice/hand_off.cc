@@ -14,9 +14,10 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// A TSval is taken for the peer's clock of now when it was seen so lately. What it is older than that makes
-// one measurement of the round trip longer; it is as much as a retransmission waits at least (RFC 6298 has 1
-// s, Linux 200 ms).
+// A TSval is taken for the peer's clock of now when it was seen so lately. By what it is older, one
+// measurement of the round trip comes out too long, and our own sockets seem behind the clock that the peer
+// has heard of: what they repeat then is acknowledged, not delivered (RFC 7323 section 5.3), and had been
+// delivered before.
 constexpr std::uint64_t fresh_ns = 250'000'000;
 constexpr milliseconds poke_again{40};
 // Neither probe brought a packet past the program: it is not on their way.

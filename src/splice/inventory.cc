@@ -160,6 +160,11 @@ void Inventory::take_over(std::uint64_t id, tunnel::Home& home, std::unique_ptr<
 
 std::unique_ptr<tunnel::Epilogue> Inventory::give_back(std::uint64_t id) { return tail_of(id).epilogue; }
 
+void Inventory::forget_tails() {
+    const std::lock_guard guard(mutex_);
+    tails_.clear();
+}
+
 Inventory::Tail Inventory::tail_of(std::uint64_t id) {
     const std::lock_guard guard(mutex_);
     const auto at = tails_.find(id);
@@ -394,14 +399,6 @@ void Inventory::add_names_in_use(std::unordered_set<std::uint64_t>& keys) const 
     };
     tables_.records.each(add);
     tables_.nascent_records.each(add);
-}
-
-void Inventory::forget_loads(const std::unordered_set<std::uint64_t>& keys) {
-    std::vector<std::uint64_t> gone;
-    tables_.loads.each([&](std::uint64_t endpoint, std::uint64_t load) {
-        if (load == 0 && !keys.contains(endpoint)) gone.push_back(endpoint);
-    });
-    for (const std::uint64_t endpoint : gone) tables_.loads.erase(endpoint);
 }
 
 void Inventory::drop_udp(const std::function<bool(std::uint64_t, std::uint64_t)>& is_gone) {

@@ -48,6 +48,7 @@ class Inventory : private net::EventHandler, private net::Timer {
 
     void take_over(std::uint64_t id, tunnel::Home& home, std::unique_ptr<tunnel::Epilogue> epilogue);
     std::unique_ptr<tunnel::Epilogue> give_back(std::uint64_t id);
+    void forget_tails();  // their homes are about to go; the tunnels stay
     // Those with an id above `after`, at most `limit` of them and the lowest; by id.
     [[nodiscard]] std::vector<tunnel::Tunnel> list(std::uint64_t after, std::size_t limit) const;
     [[nodiscard]] std::optional<tunnel::Tunnel> find(std::uint64_t id) const;
@@ -68,8 +69,6 @@ class Inventory : private net::EventHandler, private net::Timer {
 
     // Adds the keys of names that the records hold.
     void add_names_in_use(std::unordered_set<std::uint64_t>& keys) const;
-    // Forgets what is counted of endpoints that have no tunnel and whose key is not in `keys`.
-    void forget_loads(const std::unordered_set<std::uint64_t>& keys);
 
     void sweep();  // now; for tests
 

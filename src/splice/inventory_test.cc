@@ -244,19 +244,13 @@ TEST_F(InventoryTest, AnIdIsNotGivenAgainAfterItsTunnelsEnd) {
     EXPECT_EQ(inventory_->highest_id(), 43U) << "an earlier process's last one, too: the table outlives it";
 }
 
-TEST_F(InventoryTest, NamesOfItsTunnelsAreInUseAndLoadsOfGoneEndpointsAreForgotten) {
+TEST_F(InventoryTest, NamesOfItsTunnelsAreInUse) {
     add(7);
     const auto record = *node_->tables().records.find(7);
     std::unordered_set<std::uint64_t> keys;
     inventory_->add_names_in_use(keys);
     for (const std::uint64_t key : {record.route, record.service, record.endpoint, record.protocol})
         EXPECT_TRUE(keys.contains(key));
-    for (const auto& [endpoint, load] : {std::pair{1U, 0U}, {2U, 1U}, {3U, 0U}})
-        node_->tables().loads.put(endpoint, load);
-    inventory_->forget_loads({3});
-    EXPECT_FALSE(node_->tables().loads.has(1));
-    EXPECT_TRUE(node_->tables().loads.has(2)) << "a tunnel is still there";
-    EXPECT_TRUE(node_->tables().loads.has(3));
 }
 
 TEST_F(InventoryTest, WhatEndedWhileNobodyRanIsFoundByTheSweep) {

@@ -70,8 +70,8 @@ net::Result<std::unique_ptr<Plane>> Plane::open(const Options& options, Callback
 void Plane::Housekeeping::on_timer() {
     auto needed = plane.services_.names_in_use();
     plane.inventory_.add_names_in_use(needed);
-    plane.inventory_.forget_loads(needed);
     plane.names_.keep(needed);
+    plane.services_.forget_loads();
     plane.loop_.timers().set(*this, plane.loop_.now() + housekeeping_period);
 }
 

@@ -52,6 +52,8 @@ class Plane final : public tunnel::Splicer {
     net::Result<net::Fd> connect(const net::SocketAddress& to, int client);
     // Ends the thread; nothing is called back after that.
     void stop();
+    // After stop(), and after the relays' threads have ended: lets go of what they left here (Epilogue).
+    void forget_relays() { inventory_.forget_tails(); }
     // The smallest MSS that a path to an endpoint was found to carry: what listeners should tell clients.
     [[nodiscard]] SmallestMss& smallest_mss() { return smallest_mss_; }
 

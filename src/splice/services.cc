@@ -543,6 +543,17 @@ bool Services::is_gone(std::uint64_t service, std::uint64_t endpoint) const {
     return has_others;
 }
 
+void Services::forget_loads() {
+    std::unordered_set<std::uint64_t> present;
+    for (const auto& [id, programmed] : groups_)
+        present.insert(programmed.endpoints.begin(), programmed.endpoints.end());
+    std::erase_if(loaded_, [&](std::uint64_t endpoint) {
+        if (present.contains(endpoint) || tables_.loads.find(endpoint).value_or(0) != 0) return false;
+        tables_.loads.erase(endpoint);
+        return true;
+    });
+}
+
 std::unordered_set<std::uint64_t> Services::names_in_use() const {
     std::unordered_set<std::uint64_t> out;
     if (!snapshot_) return out;

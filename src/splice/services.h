@@ -42,6 +42,8 @@ class Services {
     [[nodiscard]] bool is_gone(std::uint64_t service, std::uint64_t endpoint) const;
     // The keys of names that the tables use.
     [[nodiscard]] std::unordered_set<std::uint64_t> names_in_use() const;
+    // Takes the counters of endpoints out that no group has and no tunnel goes to.
+    void forget_loads();
     [[nodiscard]] std::size_t frontends() const { return snapshot_ ? snapshot_->frontends.size() : 0; }
 
   private:

@@ -272,6 +272,24 @@ TEST_P(ServicesTest, AUdpServiceThatLosesAnEndpointIsToldAboutAndTheEndpointIsGo
     EXPECT_FALSE(services_->is_gone(service, endpoint(4))) << "there is no other to go to";
 }
 
+TEST_P(ServicesTest, LoadsOfGoneEndpointsAreForgottenAndCountedAnewWhenTheyReturn) {
+    const auto of = [this](std::vector<net::IpAddress> pods) {
+        return frontend(FrontendKind::external_ip, external_ip(), 80,
+                        group(std::move(pods), Scheduler::least_connected));
+    };
+    const auto& loads = node_->tables().loads;
+    const auto key = [this](unsigned n) { return name_key(endpoint_name(group({pod(n)})->endpoints[0])); };
+    apply({of({pod(3), pod(4), pod(5)})});
+    loads.put(key(4), 1);  // a tunnel is still there
+    apply({of({pod(5)})});
+    services_->forget_loads();
+    EXPECT_FALSE(loads.has(key(3)));
+    EXPECT_TRUE(loads.has(key(4)));
+    EXPECT_TRUE(loads.has(key(5)));
+    apply({of({pod(3), pod(5)})});
+    EXPECT_TRUE(loads.has(key(3)));
+}
+
 TEST_P(ServicesTest, NamesInUseAreThoseOfFrontendsServicesAndEndpoints) {
     const auto f = frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)}));
     apply({f});

@@ -23,6 +23,19 @@ inline Bytes quote_of(const Bytes& frame, std::size_t more = 8) {
 }
 inline Bytes quote_of(const Packet& packet, std::size_t more = 8) { return quote_of(bytes_of(packet), more); }
 
+// "Too big" about a packet, as the program answers it.
+inline IcmpError too_big(const Packet& about, std::uint32_t mtu, Bytes quote) {
+    IcmpError out;
+    out.source = about.destination.ip;
+    out.destination = about.source.ip;
+    out.type = out.source.is_v4() ? 3 : 2;
+    out.code = out.source.is_v4() ? 4 : 0;
+    out.rest = mtu;
+    out.quote = std::move(quote);
+    std::rotate_copy(about.macs.begin(), about.macs.begin() + 6, about.macs.end(), out.macs.begin());
+    return out;
+}
+
 // An Ethernet frame with correct checksums.
 inline Bytes bytes_of(const IcmpError& error) {
     const bool v4 = error.source.is_v4();

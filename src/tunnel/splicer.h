@@ -39,7 +39,8 @@ class HandOff {
 };
 
 // What is to be done at a tunnel's end, and what lives until then. One object a tunnel: a million tunnels of
-// the kernel have nothing else in this process. Made, called and destroyed on the relay's thread.
+// the kernel have nothing else in this process. Called on the relay's thread; destroyed there, or after that
+// has ended.
 class Epilogue {
   public:
     virtual ~Epilogue() = default;

@@ -4,6 +4,7 @@ frames are super-packets with checksums that are not complete yet, and its cards
 
 HAWSER_EXPECT_SPLICE=0 runs what can be run so with the relay alone."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -73,12 +74,18 @@ class BadCable:
         visits.wait(lambda: "ready" in self.process.log.read_text(), what="the wire")
 
 
-@pytest.fixture(scope="session")
-def lab(lab_is_possible):
-    made = network.Lab(f"s{os.getpid()}", external="none", pods=1)
+@contextlib.contextmanager
+def lab_of_one_pod(prefix):
+    made = network.Lab(f"{prefix}{os.getpid()}", external="none", pods=1)
     made.up()
     yield made
     made.down()
+
+
+@pytest.fixture(scope="session")
+def lab(lab_is_possible):
+    with lab_of_one_pod("s") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -113,25 +120,27 @@ def sysctl(lab):
         lab._sysctl(host, f"{name}={value}")
 
 
-@pytest.fixture
-def hawser(lab, cables, pods, tmp_path):
+@contextlib.contextmanager
+def running(lab, faults, tmp_path):
+    """A hawser on node a; before and after it nothing is broken. faults: cables or cards."""
     nginx = tmp_path / "site.conf"
     nginx.write_text(CONF)
-    for cable in cables:
-        cable.set()
-    made = start_hawser(lab, nginx, tmp_path)
+    for fault in faults:
+        fault.set()
+    options = [] if EXPECT_SPLICE else ["--splice", "off"]
+    made = site.Hawser(lab, "a", [], [nginx], options, log=f"{tmp_path.name}.log")
+    made.wait_ready()
     yield made
-    for cable in cables:
-        cable.set()
+    for fault in faults:
+        fault.set()
     made.stop()
     made.remove_splice()
 
 
-def start_hawser(lab, nginx, tmp_path):
-    options = [] if EXPECT_SPLICE else ["--splice", "off"]
-    made = site.Hawser(lab, "a", [], [nginx], options, log=f"{tmp_path.name}.log")
-    made.wait_ready()
-    return made
+@pytest.fixture
+def hawser(lab, cables, pods, tmp_path):
+    with running(lab, cables, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -155,10 +164,8 @@ def cable_cards(lab, cables):
 
 @pytest.fixture(scope="session")
 def plain_lab(lab_is_possible):
-    made = network.Lab(f"o{os.getpid()}", external="none", pods=1)
-    made.up()
-    yield made
-    made.down()
+    with lab_of_one_pod("o") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -189,16 +196,8 @@ def plain_ends(all_plain_ends):
 
 @pytest.fixture
 def plain_hawser(plain_lab, cards, tmp_path):
-    nginx = tmp_path / "site.conf"
-    nginx.write_text(CONF)
-    for card in cards.values():
-        card.set()
-    made = start_hawser(plain_lab, nginx, tmp_path)
-    yield made
-    for card in cards.values():
-        card.set()
-    made.stop()
-    made.remove_splice()
+    with running(plain_lab, cards.values(), tmp_path) as made:
+        yield made
 
 
 def tunnels(hawser):

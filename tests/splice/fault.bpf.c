@@ -29,7 +29,7 @@ struct settings {
 };
 
 struct counts {
-    __u64 packets, dropped, duplicated, shifted, segments; /* segments: of super-packets dropped or doubled */
+    __u64 packets, dropped, duplicated, shifted, segments; /* shifted: connections; segments: of super-packets dropped or doubled */
 };
 
 struct shift {
@@ -122,23 +122,21 @@ INLINE void shift_leaving(struct __sk_buff* skb, __u32 tcp, const struct tcphdr*
             if (s->timestamp_left && at->timestamps && !bpf_skb_load_bytes(skb, at->timestamps, &now, sizeof now))
                 fresh.timestamp = -s->timestamp_left - bpf_ntohl(now);
             bpf_map_update_elem(&shifts, &key, &fresh, BPF_ANY);
+            __sync_fetch_and_add(&c->shifted, 1);
             known = bpf_map_lookup_elem(&shifts, &key);
         }
     }
     if (!known) return;
     const __u32 sequence = known->sequence, timestamp = known->timestamp;
-    __sync_fetch_and_add(&c->shifted, 1);
     add(skb, tcp, tcp + offsetof(struct tcphdr, seq), sequence);
     if (at->timestamps) add(skb, tcp, at->timestamps, timestamp);
 }
 
-INLINE void shift_arriving(struct __sk_buff* skb, __u32 tcp, const struct tcphdr* head, __u8 flags, const struct options* at,
-                           struct counts* c) {
+INLINE void shift_arriving(struct __sk_buff* skb, __u32 tcp, const struct tcphdr* head, __u8 flags, const struct options* at) {
     const __u32 key = (__u32)bpf_ntohs(head->dest) << 16 | bpf_ntohs(head->source);
     const struct shift* known = bpf_map_lookup_elem(&shifts, &key);
     if (!known || !(flags & flag_ack)) return; /* nothing in it is about the host's numbers */
     const __u32 sequence = -known->sequence, timestamp = -known->timestamp;
-    __sync_fetch_and_add(&c->shifted, 1);
     add(skb, tcp, tcp + offsetof(struct tcphdr, ack_seq), sequence);
     if (at->timestamps) add(skb, tcp, at->timestamps + 4, timestamp);
     if (at->sack)
@@ -159,7 +157,7 @@ INLINE void shift(struct __sk_buff* skb, const struct settings* s, struct counts
     if (direction == leaving)
         shift_leaving(skb, tcp, &head, flags, &at, s, c);
     else
-        shift_arriving(skb, tcp, &head, flags, &at, c);
+        shift_arriving(skb, tcp, &head, flags, &at);
 }
 
 /* splitmix64: the same seed and the same packets have the same fate. */

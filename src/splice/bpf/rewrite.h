@@ -217,26 +217,27 @@ static __always_inline int rewrite_packet(struct __sk_buff* skb, const struct pa
     return p->fragment ? rewrite_fragment(skb, p, f, hop) : rewrite_whole(skb, p, f, hop);
 }
 
-/* Writes another acknowledgement number: the local socket must not hear of what it never sent. */
+/* Another number in the TCP header, at `offset` of it. */
+static __always_inline int replace_number(struct __sk_buff* skb, const struct packet* p, u32 offset, u32 from, u32 to) {
+    const u32 l4 = p->v6 ? l4_offset_v6 : l4_offset_v4;
+    const u32 before = bpf_htonl(from), now = bpf_htonl(to);
+    if (bpf_skb_store_bytes(skb, l4 + offset, &now, sizeof now, 0)) return -1;
+    return bpf_l4_csum_replace(skb, l4 + tcp_check_offset, before, now, sizeof now) ? -1 : 0;
+}
+
+/* The local socket must not hear of what it never sent. */
 static __always_inline int hold_acknowledgment(struct __sk_buff* skb, struct packet* p, u32 highest) {
     if (!(p->tcp_flags & tcp_ack) || !after(p->wire_acknowledgment, highest)) return 0;
-    const int l4 = p->v6 ? l4_offset_v6 : l4_offset_v4;
-    const u32 before = bpf_htonl(p->wire_acknowledgment), now = bpf_htonl(highest);
-    if (bpf_skb_store_bytes(skb, l4 + 8, &now, sizeof now, 0)) return -1;
-    if (bpf_l4_csum_replace(skb, l4 + tcp_check_offset, before, now, sizeof now)) return -1;
+    if (replace_number(skb, p, 8, p->wire_acknowledgment, highest)) return -1;
     p->wire_acknowledgment = highest;
     return 0;
 }
 
-/* The same for the sequence number of a segment without data: its sender goes on past the local socket, for which a
- * number beyond the window makes the whole segment unacceptable (RFC 9293 section 3.10.7.4), the acknowledgement too.
- * The translation for the other end, which follows, begins with p->sequence. */
+/* The sequence number of a segment without data: its sender goes on past the local socket, for which a number beyond the
+ * window makes the whole segment unacceptable (RFC 9293 section 3.10.7.4), the acknowledgement too. The translation for
+ * the other end, which follows, begins with p->sequence. */
 static __always_inline int hold_sequence(struct __sk_buff* skb, const struct packet* p, u32 next) {
-    if (!after(p->sequence, next)) return 0;
-    const int l4 = p->v6 ? l4_offset_v6 : l4_offset_v4;
-    const u32 before = bpf_htonl(p->sequence), now = bpf_htonl(next);
-    if (bpf_skb_store_bytes(skb, l4 + 4, &now, sizeof now, 0)) return -1;
-    return bpf_l4_csum_replace(skb, l4 + tcp_check_offset, before, now, sizeof now) ? -1 : 0;
+    return after(p->sequence, next) ? replace_number(skb, p, 4, p->sequence, next) : 0;
 }
 
 #endif

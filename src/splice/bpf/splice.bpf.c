@@ -220,8 +220,8 @@ CHECKED_ONCE int in_transit(struct __sk_buff* skb, struct packet* p, struct flow
         return hold_acknowledgment(skb, p, held) ? DROP : PASS;
     }
     if (length == 0) {
-        /* For both: our socket may wait for it, and so may the other end. */
-        /* Whose numbers are a blind attacker's stays as unacceptable to the socket as it came. */
+        /* For both: our socket may wait for it, and so may the other end. One whose numbers may be a blind attacker's
+         * stays as unacceptable to the socket as it came. */
         const int believed = !(p->tcp_flags & tcp_rst) && (u32)f->sequence_end - p->sequence <= near &&
                              !after(p->acknowledgment, f->acknowledged);
         if (hold_acknowledgment(skb, p, held) || (believed && hold_sequence(skb, p, cut))) return DROP;
