@@ -5,6 +5,7 @@ import os
 import statistics
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from . import accounting
@@ -139,6 +140,10 @@ class Measurement:
 
     def _attempt(self, peer, mode, target, options):
         """(report, CPU seconds of the proxy, share of the machine's CPU that other programs took)"""
+        with peer.turn() if peer else nullcontext():
+            return self._measured(peer, mode, target, options)
+
+    def _measured(self, peer, mode, target, options):
         at = {}
         spliced = peer.spliced() if peer else None
 

@@ -84,8 +84,9 @@ class Memory:
             if peer is not None:
                 try:
                     peer.start()
-                    self._generator.load("echo", peer.target, connections=8, size=64, seconds=0.1)
-                    return self._through(peer, peer.target, count)
+                    with peer.turn():
+                        self._generator.load("echo", peer.target, connections=8, size=64, seconds=0.1)
+                        return self._through(peer, peer.target, count)
                 finally:
                     peer.stop()
             return self._through(None, None, count)

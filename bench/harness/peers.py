@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 from collections import Counter
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from .topology import descriptors, wait_until
@@ -84,21 +85,13 @@ backend pods
 NFT = """\
 table ip bench {{
 {more}
-    chain raw_in {{
-        type filter hook prerouting priority raw;
-        tcp dport 10240-29999 notrack
-    }}
-    chain raw_out {{
-        type filter hook output priority raw;
-        tcp sport 10240-29999 notrack
-    }}
     chain pre {{
         type nat hook prerouting priority dstnat;
         {rule}
     }}
     chain post {{
         type nat hook postrouting priority srcnat;
-        meta l4proto tcp ct status dnat masquerade to :30000-65535
+        ct status dnat masquerade
     }}
 }}
 """
@@ -145,6 +138,10 @@ class Peer:
         self._process = self._topology.start("node", command, stdout=self._log, stderr=subprocess.STDOUT,
                                              stdin=subprocess.DEVNULL)
         wait_until(self._listens, self.patience, f"{self.name} listens on {self.target}")
+
+    def turn(self):
+        """What is there for the length of this peer's own load."""
+        return nullcontext()
 
     def stop(self):
         if self._process is not None:
@@ -329,7 +326,17 @@ class NftDnat(Peer):
         self.target = f"{self._topology.node_address}:{_free_port(self._topology)}"
         port = self.target.rpartition(":")[2]
         pods = ", ".join(f"{n} : {pod.replace(':', ' . ')}" for n, pod in enumerate(self._pods))
-        self.load(f"tcp dport {port} dnat ip addr . port to numgen inc mod {len(self._pods)} map {{ {pods} }}")
+        self._rule = f"tcp dport {port} dnat ip addr . port to numgen inc mod {len(self._pods)} map {{ {pods} }}"
+
+    @contextmanager
+    def turn(self):
+        """The rules are there for nft's loads only: with them the kernel tracks everyone's connections, and gives those
+        of a proxy other source ports where they are like one that it has translated."""
+        self.load(self._rule)
+        try:
+            yield
+        finally:
+            self.stop()
 
     def load(self, rule, more=""):
         """`rule`: of what goes where; `more`: sets and maps that it uses."""
