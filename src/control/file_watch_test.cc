@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "control/fakes.h"
 
 namespace hawser::control {
@@ -21,11 +23,13 @@ class FileWatchTest : public testing::Test {
         return (directory_.path() / name).string();
     }
     void watch(const WatchList& list) {
-        // What was written before is no change: file times are those of the coarse clock, so wait for its
-        // next tick.
-        const auto written = FileWatch::changed_clock();
-        timespec now = written;
-        while (now.tv_sec == written.tv_sec && now.tv_nsec == written.tv_nsec)
+        // What was written before is no change: file times are those of the coarse clock or, since
+        // Linux 6.13, exact where somebody has asked for them, so wait until the coarse one is past this
+        // moment.
+        timespec written{};
+        ::clock_gettime(CLOCK_REALTIME, &written);
+        timespec now = FileWatch::changed_clock();
+        while (std::tie(now.tv_sec, now.tv_nsec) <= std::tie(written.tv_sec, written.tv_nsec))
             now = FileWatch::changed_clock();
         ASSERT_TRUE(watch_.watch(list, now));
     }

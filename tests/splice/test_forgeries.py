@@ -7,6 +7,7 @@ import os
 import random
 import socket
 import threading
+import time
 
 import pytest
 
@@ -171,6 +172,9 @@ def test_forgers_at_both_sides_while_tunnels_are_handed_off_under_load(plain_lab
             carry([way for t in opened for way in both_ways(t, 30_000, SEED + number)], what=f"seed {SEED}")
         wait_spliced(plain_hawser, len(opened))
         carry([way for t in opened for way in both_ways(t, 300_000, SEED)], what=f"seed {SEED}")
+        until = time.monotonic() + 20
+        while sent[0] <= 100 and time.monotonic() < until:  # the forgers are slower than the tunnels are
+            carry([way for t in opened for way in both_ways(t, 300_000, SEED)], what=f"seed {SEED}")
     finally:
         stop.set()
         forging.join()

@@ -366,6 +366,11 @@ static __always_inline int process(struct __sk_buff* skb, int from_node) {
         f = bpf_map_lookup_elem(&nascent, &p->key);
         is_nascent = 1;
     }
+    if (!f && !(p->tcp_flags & tcp_syn)) {
+        /* Another core may have settled it (establish) between the two questions. */
+        f = bpf_map_lookup_elem(&flows, &p->key);
+        is_nascent = 0;
+    }
     if (f && f->flags & flow_l4 && !still_valid(p, f, bpf_ktime_get_ns())) {
         if (!(f->flags & flow_from_client)) return PASS;
         forget(&p->key, f);
