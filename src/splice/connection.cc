@@ -12,7 +12,8 @@ namespace hawser::splice {
 namespace {
 
 constexpr std::uint32_t timestamp_option = 12;  // bytes, with its two NOPs
-constexpr int established = 1;                  // TCP_ESTABLISHED, which linux/tcp.h keeps to itself
+// States of a connection, which linux/tcp.h keeps to itself.
+constexpr int established = 1, fin_wait_2 = 5;
 
 bool set(int fd, int option, int value) {
     return ::setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value) == 0;
@@ -44,6 +45,8 @@ std::optional<ConnectionFacts> facts_of(int fd) {
     if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
     ConnectionFacts out;
     out.established = info.tcpi_state == established;
+    // Its own FIN changes a connection's state too: FIN_WAIT_1 and 2 still hear the peer.
+    out.peer_finished = info.tcpi_state > fin_wait_2;
     out.timestamps = (info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0;
     out.sack = (info.tcpi_options & TCPI_OPT_SACK) != 0;
     out.window_scaling = (info.tcpi_options & TCPI_OPT_WSCALE) != 0;

@@ -12,6 +12,7 @@ namespace hawser::splice {
 // (CAP_NET_ADMIN).
 struct ConnectionFacts {
     bool established = false;
+    bool peer_finished = false;  // the peer's FIN has come, or the connection is no more
     bool timestamps = false, sack = false, window_scaling = false;
     std::uint8_t peer_window_scale = 0;  // of the windows that the peer writes
     std::uint8_t our_window_scale = 0;   // of those that we write

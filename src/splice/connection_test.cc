@@ -145,6 +145,10 @@ TEST_P(ConnectionTest, AnEndThatHearsOfAFinIsNotEstablishedAnyMore) {
     ::shutdown(pair.b.get(), SHUT_WR);
     EXPECT_TRUE(eventually([&] { return !facts_of(pair.a.get())->established; }));
     EXPECT_FALSE(facts_of(pair.b.get())->established);
+    EXPECT_TRUE(facts_of(pair.a.get())->peer_finished);
+    EXPECT_FALSE(facts_of(pair.b.get())->peer_finished) << "its own FIN says nothing of the peer's";
+    ::shutdown(pair.a.get(), SHUT_WR);
+    EXPECT_TRUE(eventually([&] { return facts_of(pair.b.get())->peer_finished; }));
 }
 
 TEST_P(ConnectionTest, NumbersAreThoseOfTheOtherEndAndAdvanceWithEveryByte) {

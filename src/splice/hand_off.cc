@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "splice/hand_off.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include "net/socket.h"
@@ -63,9 +64,9 @@ KernelHandOff::~KernelHandOff() {
 }
 
 void KernelHandOff::forget() {
-    context_.tables.flows.erase(client_.key);
-    context_.tables.flows.erase(endpoint_.key);
-    context_.tables.records.erase(id_);
+    tables().flows.erase(client_.key);
+    tables().flows.erase(endpoint_.key);
+    tables().records.erase(id_);
 }
 
 const char* KernelHandOff::check() const {
@@ -104,7 +105,7 @@ const char* KernelHandOff::prepare(const tunnel::Tunnel& tunnel) {
             context_.smallest_mss.lower(mss);
         return why;
     }
-    const auto& tables = context_.tables;
+    const auto& tables = this->tables();
     idle_seconds_ = static_cast<std::uint32_t>((tunnel.idle_timeout.count() + 999) / 1000);
     layout::record record{};
     record.state = layout::state_relay;
@@ -161,8 +162,11 @@ void KernelHandOff::narrow(bool yes) {
 }
 
 tunnel::HandOff::Step KernelHandOff::advance(const Relayed& relayed) {
+    relayed_ = relayed;
     if (phase_ == Phase::closing) {
         if (Clock::now() - spliced_at_ < grace) return Step::transit;
+        // An acknowledgement of theirs may have met the program while it did not know yet that it is of a FIN.
+        if (relayed.client_finished || relayed.endpoint_finished) tell(layout::state_spliced);
         close();
     }
     if (phase_ == Phase::over) return Step::spliced;
@@ -182,12 +186,19 @@ tunnel::HandOff::Step KernelHandOff::advance(const Relayed& relayed) {
 }
 
 bool KernelHandOff::has_been_seen(const End& end, layout::flow& flow) {
-    const auto found = context_.tables.flows.find(end.key);
+    const auto found = tables().flows.find(end.key);
     if (!found) return false;
     flow = *found;
     if (flow.last_seen == 0) return false;
     if (!end.facts.timestamps) return true;
     return flow.tsval != 0 && monotonic_ns() - flow.last_seen < fresh_ns;
+}
+
+// Neither a byte nor a FIN has come to the socket that the relay does not know of.
+bool KernelHandOff::is_silent(const End& end) {
+    if (unread(end.fd) != 0) return false;
+    const auto facts = facts_of(end.fd);
+    return facts && !facts->peer_finished;
 }
 
 tunnel::HandOff::Step KernelHandOff::try_to_cut(const Relayed& relayed, bool& busy) {
@@ -218,38 +229,21 @@ tunnel::HandOff::Step KernelHandOff::try_to_cut(const Relayed& relayed, bool& bu
         }
         end->cut = *numbers;
     }
-    // Asked after the numbers: nothing was read meanwhile, so what is not there now was not there then.
-    if (unread(client_.fd) != 0 || unread(endpoint_.fd) != 0) return Step::wait;
-    for (const End* end : {&client_, &endpoint_}) {
-        const auto facts = facts_of(end->fd);
-        if (facts && facts->established) continue;
-        why_not_ = "closing";
-        return Step::refused;
-    }
-    const auto& tables = context_.tables;
-    const auto record = tables.records.find(id_);
+    if (!is_silent(client_) || !is_silent(endpoint_)) return Step::wait;
+    const auto& tables = this->tables();
     const int failed =
         tables.flows.replace(client_.key, flow_of(client_, endpoint_, from_client, from_endpoint, true)) |
         tables.flows.replace(endpoint_.key, flow_of(endpoint_, client_, from_endpoint, from_client, false));
-    if (failed != 0 || !record) {
-        why_not_ = "table lost it";
-        return Step::refused;
+    if (failed != 0) return lost();
+    // From here on the program counts what comes. Asked again: nothing was read meanwhile, so what is not
+    // there now was not there when the numbers were.
+    if (!is_silent(client_) || !is_silent(endpoint_)) {
+        tables.flows.replace(client_.key, from_client);
+        tables.flows.replace(endpoint_.key, from_endpoint);
+        return Step::wait;
     }
-    layout::record flipped = *record;
-    flipped.state = layout::state_transit;
-    for (End* end : {&client_, &endpoint_}) {
-        end->sent = end->cut.send_next;
-        end->received = end->cut.receive_next;
-    }
-    put_numbers(flipped);
-    flipped.bytes_in = relayed.from_client.bytes;
-    flipped.bytes_out = relayed.from_endpoint.bytes;
-    flipped.frames_in = static_cast<std::uint32_t>(relayed.from_client.frames);
-    flipped.frames_out = static_cast<std::uint32_t>(relayed.from_endpoint.frames);
-    if (tables.records.replace(id_, flipped) != 0) {
-        why_not_ = "table lost it";
-        return Step::refused;
-    }
+    for (End* end : {&client_, &endpoint_}) end->now = end->cut;
+    if (!tell(layout::state_transit)) return lost();
     phase_ = Phase::transit;
     cut_at_ = Clock::now();
     return Step::transit;
@@ -289,63 +283,65 @@ layout::flow KernelHandOff::flow_of(const End& from, const End& to, const layout
 }
 
 tunnel::HandOff::Step KernelHandOff::try_to_finish(const Relayed& relayed) {
-    follow_sockets();
+    // What the relay has passed on since the cut, our sockets have sent too: its acknowledgements are theirs
+    // to hear of, or they would repeat it for ever. And what they still received is the relay's.
+    if (read_numbers() && !tell(layout::state_transit)) return lost();
     if (!relayed.quiet || Clock::now() - cut_at_ < grace) return Step::transit;
     if (unread(client_.fd) > 0 || unread(endpoint_.fd) > 0) return Step::transit;
     for (const End* end : {&client_, &endpoint_}) {
         // FIONREAD does not tell of a FIN: the relay must have read it, and passed it on.
         const auto facts = facts_of(end->fd);
         const bool finished = end == &client_ ? relayed.client_finished : relayed.endpoint_finished;
-        if (facts && !facts->established && !finished) return Step::transit;
+        if (facts && facts->peer_finished && !finished) return Step::transit;
         // Everything that our socket was ever given has arrived: it says so, or the program has seen it
         // acknowledged.
         if (unacknowledged(end->fd) == 0) continue;
-        const auto numbers = numbers_of(end->fd);
-        const auto flow = context_.tables.flows.find(end->key);
-        if (!numbers || !flow || !reached(flow->acknowledged, numbers->send_next)) return Step::transit;
+        const auto flow = tables().flows.find(end->key);
+        if (!flow || !reached(flow->acknowledged, end->now.send_next)) return Step::transit;
     }
-    settle(client_, endpoint_);
-    settle(endpoint_, client_);
-    const auto record = context_.tables.records.find(id_);
-    if (!record) {
-        why_not_ = "table lost it";
-        return Step::refused;
-    }
-    layout::record flipped = *record;
-    flipped.state = layout::state_spliced;
-    if (context_.tables.records.replace(id_, flipped) != 0) {
-        why_not_ = "table lost it";
-        return Step::refused;
-    }
+    if (!tell(layout::state_spliced)) return lost();
     // What the program had given to the sockets may still be on its way to them: it must find them.
     phase_ = Phase::closing;
     spliced_at_ = Clock::now();
     return Step::transit;
 }
 
-// What the relay has passed on since the cut, our sockets have sent too: its acknowledgements are theirs to
-// hear of, or they would repeat it for ever. And what they still received is the relay's.
-void KernelHandOff::follow_sockets() {
+tunnel::HandOff::Step KernelHandOff::lost() {
+    why_not_ = "table lost it";
+    return Step::refused;
+}
+
+// Whether they have changed.
+bool KernelHandOff::read_numbers() {
     bool changed = false;
     for (End* end : {&client_, &endpoint_}) {
         const auto numbers = numbers_of(end->fd);
-        if (!numbers) return;
-        changed |= numbers->send_next != end->sent || numbers->receive_next != end->received;
-        end->sent = numbers->send_next;
-        end->received = numbers->receive_next;
+        if (!numbers) continue;
+        changed |= numbers->send_next != end->now.send_next || numbers->receive_next != end->now.receive_next;
+        end->now = *numbers;
     }
-    if (!changed) return;
-    if (auto record = context_.tables.records.find(id_)) {
-        put_numbers(*record);
-        context_.tables.records.replace(id_, *record);
-    }
+    return changed;
 }
 
-void KernelHandOff::put_numbers(layout::record& record) const {
-    record.cut_client = client_.received;
-    record.cut_endpoint = endpoint_.received;
-    record.sent_client = client_.sent;
-    record.sent_endpoint = endpoint_.sent;
+// False: the tables have lost the tunnel.
+bool KernelHandOff::tell(layout::tunnel_state state) const {
+    const auto facts = [](const End& end, bool finished) {
+        const int outstanding = unacknowledged(end.fd);
+        return layout::socket_facts{end.now.receive_next, end.now.send_next,
+                                    end.now.send_next - static_cast<std::uint32_t>(std::max(outstanding, 0)),
+                                    finished ? 1U : 0U};
+    };
+    layout::change change{};
+    change.id = id_;
+    change.client = client_.key;
+    change.of_client = facts(client_, relayed_.client_finished);
+    change.of_endpoint = facts(endpoint_, relayed_.endpoint_finished);
+    change.state = state;
+    change.bytes_in = relayed_.from_client.bytes;
+    change.bytes_out = relayed_.from_endpoint.bytes;
+    change.frames_in = static_cast<std::uint32_t>(relayed_.from_client.frames);
+    change.frames_out = static_cast<std::uint32_t>(relayed_.from_endpoint.frames);
+    return context_.program.change(change);
 }
 
 void KernelHandOff::close() {
@@ -354,41 +350,15 @@ void KernelHandOff::close() {
     phase_ = Phase::over;
 }
 
-// What came to the socket after the cut, because it had passed the program before: the flow has not counted
-// it.
-void KernelHandOff::settle(const End& from, const End& to) {
-    const auto numbers = numbers_of(from.fd);
-    if (!numbers || numbers->receive_next == from.cut.receive_next) return;
-    auto flow = context_.tables.flows.find(from.key);
-    if (!flow) return;
-    const std::uint32_t missing = numbers->receive_next - static_cast<std::uint32_t>(flow->sequence_end);
-    if (static_cast<std::int32_t>(missing) > 0) flow->sequence_end += missing;
-    const auto facts = facts_of(from.fd);
-    const auto sent = numbers_of(to.fd);
-    if (facts && !facts->established && (flow->flags & layout::flow_fin) == 0 && sent) {
-        // Its FIN was among it, and the relay has passed it on.
-        flow->flags |= layout::flow_fin;
-        if (auto back = context_.tables.flows.find(to.key)) {
-            back->flags |= layout::flow_peer_fin;
-            back->peer_fin_end = sent->send_next;
-            context_.tables.flows.replace(to.key, *back);
-        }
-    }
-    context_.tables.flows.replace(from.key, *flow);
-}
-
-void KernelHandOff::reset() {
-    const auto& tables = context_.tables;
-    for (const End* end : {&client_, &endpoint_}) {
-        auto flow = tables.flows.find(end->key);
-        const auto other = tables.flows.find(end == &client_ ? endpoint_.key : client_.key);
-        if (!flow || !other) continue;
-        send_reset(end->key, *flow, *other);
-    }
+bool KernelHandOff::end(tunnel::CloseReason reason, std::optional<tunnel::Side> by) {
+    read_numbers();
+    const bool known = tell(layout::state_spliced);
     close();
-    // What comes now meets no socket, and the stack refuses it.
-    forget();
-    id_ = 0;
+    if (known)
+        context_.inventory.end_soon(client_.key, id_, reason, by);
+    else
+        forget();  // what is left of it
+    return known;
 }
 
 }  // namespace hawser::splice

@@ -8,6 +8,7 @@
 #include "net/address.h"
 #include "splice/connection.h"
 #include "splice/interfaces.h"
+#include "splice/inventory.h"
 #include "splice/names.h"
 #include "splice/ports.h"
 #include "splice/program.h"
@@ -23,7 +24,8 @@ class KernelHandOff final : public tunnel::HandOff {
   public:
     // What all hand-offs share; outlives them.
     struct Context {
-        const Tables& tables;
+        const Program& program;
+        Inventory& inventory;
         const Interfaces& interfaces;
         Names& names;
         const Ports& ports;
@@ -39,7 +41,7 @@ class KernelHandOff final : public tunnel::HandOff {
     [[nodiscard]] bool can_turn_back() const override { return phase_ == Phase::relay; }
     [[nodiscard]] bool is_spliced() const override { return phase_ == Phase::closing; }
     void close() override;
-    void reset() override;
+    bool end(tunnel::CloseReason reason, std::optional<tunnel::Side> by) override;
 
   private:
     // closing: spliced, and the sockets still take what the program had given them before that.
@@ -51,7 +53,7 @@ class KernelHandOff final : public tunnel::HandOff {
         net::SocketAddress peer, local;
         ConnectionFacts facts;
         ConnectionNumbers cut;
-        std::uint32_t sent = 0, received = 0;  // send_next and receive_next that the record has
+        ConnectionNumbers now;  // as last read
         bool narrowed = false;
         Time poked;
     };
@@ -62,12 +64,14 @@ class KernelHandOff final : public tunnel::HandOff {
     // busy: it waits for bytes that are under way, not for an answer.
     Step try_to_cut(const Relayed& relayed, bool& busy);
     Step try_to_finish(const Relayed& relayed);
-    void follow_sockets();
-    void put_numbers(layout::record& record) const;
+    bool read_numbers();
+    bool tell(layout::tunnel_state state) const;
+    Step lost();
     bool has_been_seen(const End& end, layout::flow& flow);
+    static bool is_silent(const End& end);
     [[nodiscard]] layout::flow flow_of(const End& from, const End& to, const layout::flow& seen_from,
                                        const layout::flow& seen_to, bool from_client) const;
-    void settle(const End& from, const End& to);
+    [[nodiscard]] const Tables& tables() const { return context_.program.tables(); }
     void forget();
     void poke(bool client_is_fresh, bool endpoint_is_fresh);
     void narrow(bool yes);
@@ -80,6 +84,7 @@ class KernelHandOff final : public tunnel::HandOff {
     const char* why_not_ = "starting";
     unsigned tries_ = 0;
     Time begun_, cut_at_, spliced_at_;
+    Relayed relayed_;  // of the last advance()
 };
 
 }  // namespace hawser::splice

@@ -233,8 +233,21 @@ Inventory::Counts Inventory::counts() const {
     return counts_;
 }
 
+void Inventory::end_soon(const layout::flow_key& client, std::uint64_t id, tunnel::CloseReason reason,
+                         std::optional<tunnel::Side> by) {
+    loop_.post([=, this] {
+        const auto flow = tables_.flows.find(client);
+        const auto record = tables_.records.find(id);
+        const auto pair = flow && flow->id == id ? pair_of(client, *flow) : std::nullopt;
+        if (!record || !pair) return;  // the sweep finds what is left of it
+        if ((flow->flags & layout::flow_closed) != 0) return finish(*pair, id, *record, std::nullopt);
+        end(*pair, id, reason, by);
+    });
+}
+
 // Ends a living tunnel: RST to both ends, and to whatever either still sends.
-void Inventory::end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reason) {
+void Inventory::end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reason,
+                    std::optional<tunnel::Side> by) {
     const auto record = tables_.records.find(id);
     if (!record || finished_.contains(id)) return;
     const bool tcp = pair.client_key.protocol == IPPROTO_TCP;
@@ -247,17 +260,18 @@ void Inventory::end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reas
         send_reset(pair.client_key, pair.client, pair.endpoint);
         send_reset(pair.endpoint_key, pair.endpoint, pair.client);
     }
-    finish(pair, id, *record, reason);
+    finish(pair, id, *record, reason, by);
 }
 
 // The tunnel has ended: says so once, and lets its flows lie until nobody asks for them any more.
 void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record& record,
-                       std::optional<tunnel::CloseReason> reason) {
+                       std::optional<tunnel::CloseReason> reason, std::optional<tunnel::Side> by) {
     if (!finished_.insert(id).second) return;
     ended_.push_back({loop_.now(), pair.client_key, pair.endpoint_key, id});
     tunnel::Tunnel t = value_of(pair, id, record);
     if (reason) {
         t.reason = *reason;
+        t.closed_by = by;
     } else {
         // The record of a tunnel that ended while the hand-off wrote it may not say so: then the flows do.
         const bool reset_by_client = (pair.client.flags & layout::flow_reset) != 0;
@@ -326,14 +340,14 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
         tables_.flows.erase(pair->endpoint_key);
         return;
     }
-    if (udp || (flow.flags & (layout::flow_fin | layout::flow_peer_fin)) != 0) return;
+    if (udp) return;
     probe_if_silent(pair->client_key, pair->client, *pair, *record, now);
     if (!finished_.contains(flow.id))
         probe_if_silent(pair->endpoint_key, pair->endpoint, *pair, *record, now);
 }
 
 void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow& flow, const Pair& pair,
-                                const layout::record&, std::uint64_t now) {
+                                const layout::record& record, std::uint64_t now) {
     const auto after = static_cast<std::uint64_t>(limits_.probe_after.count()) * second_ns;
     if (age(now, flow.last_seen) < after) {
         if (!probed_.empty()) probed_.erase(key);
@@ -344,6 +358,8 @@ void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow&
     if (loop_.now() < state.next) return;
     if (state.sent >= limits_.probes) {
         probed_.erase(key);
+        constexpr std::uint32_t finished = layout::flow_fin | layout::flow_peer_fin;
+        if ((flow.flags & finished) == finished) return finish(pair, flow.id, record, std::nullopt);
         return end(pair, flow.id, tunnel::CloseReason::timed_out);
     }
     if (probes_left_ == 0) return;

@@ -53,6 +53,10 @@ class Inventory : private net::EventHandler, private net::Timer {
     [[nodiscard]] std::vector<tunnel::Tunnel> list(std::uint64_t after, std::size_t limit) const;
     [[nodiscard]] std::optional<tunnel::Tunnel> find(std::uint64_t id) const;
     bool kill(std::uint64_t id);
+    // Ends it on the loop's thread, with RST to both ends. One whose end the program has seen by then has
+    // ended so. `client`: of the flow from the client.
+    void end_soon(const layout::flow_key& client, std::uint64_t id, tunnel::CloseReason reason,
+                  std::optional<tunnel::Side> by);
     // The highest id below the program's own that a tunnel has, or had, since the tables are there.
     [[nodiscard]] std::uint64_t highest_id() const;
 
@@ -112,9 +116,10 @@ class Inventory : private net::EventHandler, private net::Timer {
     [[nodiscard]] std::optional<Pair> pair_by_id(std::uint64_t id) const;
     [[nodiscard]] tunnel::Tunnel value_of(const Pair& pair, std::uint64_t id,
                                           const layout::record& record) const;
-    void end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reason);
+    void end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reason,
+             std::optional<tunnel::Side> by = {});
     void finish(const Pair& pair, std::uint64_t id, const layout::record& record,
-                std::optional<tunnel::CloseReason> reason);
+                std::optional<tunnel::CloseReason> reason, std::optional<tunnel::Side> by = {});
     Tail tail_of(std::uint64_t id);  // taken out; home is null where this process has none
     void bury();                     // flows whose quiet time is over
 

@@ -154,6 +154,28 @@ TEST_F(InventoryTest, ASilentPeerIsProbedAndADeadOneResetsBothEnds) {
     EXPECT_EQ(inventory_->list(0, 10).size(), 0U);
 }
 
+// The last acknowledgement has been lost, and both ends are gone: nobody repeats it.
+TEST_F(InventoryTest, ATunnelOfTwoFinsIsProbedTooAndHasFinishedWhenNobodyAnswers) {
+    Inventory::Limits limits;
+    limits.probe_interval = std::chrono::seconds(0);
+    limits.probes = 1;
+    make(limits);
+    add(7, std::chrono::seconds(61));
+    node_->tables().flows.each([this](const layout::flow_key& key, layout::flow flow) {
+        flow.flags |= layout::flow_fin | layout::flow_peer_fin;
+        node_->tables().flows.put(key, flow);
+    });
+    Cable client("client0x");
+    inventory_->sweep();
+    EXPECT_EQ(client.take().size(), 1U);
+    EXPECT_TRUE(closed_.empty());
+    loop_.turn(net::Duration{1});
+    inventory_->sweep();
+    ASSERT_EQ(closed_.size(), 1U);
+    EXPECT_EQ(closed_[0].reason, tunnel::CloseReason::finished);
+    EXPECT_TRUE(client.take().empty()) << "no RST for what has ended well";
+}
+
 TEST_F(InventoryTest, APeerThatAnswersAProbeLives) {
     Inventory::Limits limits;
     limits.probe_interval = std::chrono::seconds(0);
@@ -213,6 +235,37 @@ TEST_F(InventoryTest, AKilledTunnelIsToldToItsRelaysTailAndNobodyElse) {
     EXPECT_TRUE(closed_.empty());
     EXPECT_FALSE(inventory_->kill(7));
     EXPECT_FALSE(inventory_->kill(99));
+}
+
+TEST_F(InventoryTest, ATunnelThatItsRelayGivesUpEndsAsTheRelaySaysOrAsItHasEndedAlready) {
+    const auto client_key = [this](std::uint64_t id) {
+        layout::flow_key found{};
+        node_->tables().flows.each([&](const layout::flow_key& key, const layout::flow& flow) {
+            if (flow.id == id && (flow.flags & layout::flow_from_client) != 0) found = key;
+        });
+        return found;
+    };
+    add(7);
+    add(8);
+    auto ended = *node_->tables().flows.find(client_key(8));
+    ended.flags |= layout::flow_closed;
+    node_->tables().flows.put(client_key(8), ended);
+    Cable client("client0x");
+    inventory_->end_soon(client_key(7), 7, tunnel::CloseReason::reset, tunnel::Side::endpoint);
+    loop_.turn(net::Duration{0});
+    ASSERT_EQ(closed_.size(), 1U);
+    EXPECT_EQ(closed_[0].reason, tunnel::CloseReason::reset);
+    EXPECT_EQ(closed_[0].closed_by, tunnel::Side::endpoint);
+    EXPECT_FALSE(client.take().empty());
+    inventory_->end_soon(client_key(8), 8, tunnel::CloseReason::reset, tunnel::Side::endpoint);
+    loop_.turn(net::Duration{0});
+    ASSERT_EQ(closed_.size(), 2U);
+    EXPECT_EQ(closed_[1].reason, tunnel::CloseReason::finished);
+    EXPECT_FALSE(closed_[1].closed_by);
+    EXPECT_TRUE(client.take().empty());
+    inventory_->end_soon(client_key(7), 9, tunnel::CloseReason::reset, {});
+    loop_.turn(net::Duration{0});
+    EXPECT_EQ(closed_.size(), 2U);
 }
 
 TEST_F(InventoryTest, HalfOfAnOldTunnelGoesAloneWhenAnotherHasItsOtherHalf) {

@@ -144,6 +144,17 @@ TEST_P(Replies, AResetOfTheEndpointIsItsOwnAndToldOnce) {
     EXPECT_EQ(events[0].key.source_port, tunnel_.up_key().source_port) << "the flow from the client";
 }
 
+TEST_P(Replies, AResetBehindBothFinsEndsATunnelThatHasFinished) {
+    tunnel_.up.flags |= layout::flow_fin | layout::flow_peer_fin;
+    tunnel_.down.flags |= layout::flow_fin | layout::flow_peer_fin;
+    tunnel_.record.flags = layout::record_by_client;
+    tunnel_.put(node_->tables());
+    up(bare(tunnel_.from_client(), rst));
+    EXPECT_EQ(record().flags & who, layout::record_closed | layout::record_by_client);
+    EXPECT_EQ(flow(tunnel_.up_key()).flags & layout::flow_reset, 0U);
+    EXPECT_EQ(node_->events().size(), 1U);
+}
+
 // ---- numbers that a blind attacker guessed ----
 
 TEST_P(Replies, WhatABlindSegmentSaysIsForwardedAndNotRemembered) {

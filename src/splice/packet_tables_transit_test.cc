@@ -22,6 +22,7 @@ class TransitPackets : public TunnelTest {
 INSTANTIATE_TEST_SUITE_P(Families, TransitPackets, ::testing::Values(true, false), family_name);
 
 TEST_P(TransitPackets, OfTheRelayPassUntouchedAndLeaveTheirTimestamp) {
+    tunnel_.up.sequence_end = tunnel_.up.sequence_base = 0;
     put(layout::state_relay);
     const std::pair<const char*, void (*)(Packet&)> rows[] = {
         {"data", [](Packet&) {}},
@@ -52,6 +53,156 @@ TEST_P(TransitPackets, OfTheRelayPassUntouchedAndLeaveTheirTimestamp) {
     old.options = timestamps(now - 1, 1);
     up(old);
     EXPECT_EQ(flow(tunnel_.up_key()).tsval, now) << "an older one is no news";
+}
+
+// The process has read the numbers, and has not flipped the record yet.
+TEST_P(TransitPackets, OfARelayWhoseNumbersAreKnownPassUntouchedAndAreCounted) {
+    put(layout::state_relay);
+    Packet data = tunnel_.from_client();
+    data.payload = Bytes(10, 'x');
+    data.flags = ack | fin;
+    const Bytes input = bytes_of(data);
+    const Outcome outcome = node_->run(input);
+    EXPECT_EQ(outcome.verdict, passed);
+    EXPECT_EQ(outcome.bytes, input);
+    EXPECT_EQ(flow(tunnel_.up_key()).sequence_end, tunnel_.up.sequence_end + 11);
+    EXPECT_NE(flow(tunnel_.up_key()).flags & layout::flow_fin, 0U);
+    EXPECT_NE(flow(tunnel_.down_key()).flags & layout::flow_peer_fin, 0U);
+    Packet other = tunnel_.from_client();
+    other.payload.clear();
+    for (const std::uint8_t flags : {std::uint8_t{rst | ack}, std::uint8_t{syn}}) {
+        other.flags = flags;
+        EXPECT_EQ(node_->run(bytes_of(other)).verdict, passed);
+        EXPECT_EQ(flow(tunnel_.up_key()).flags & (layout::flow_reset | layout::flow_closed), 0U)
+            << "is the relay's to judge";
+    }
+}
+
+// ---- change_tunnel ----
+
+class Changes : public TransitPackets {
+  protected:
+    // Both sockets as the record has them, everything acknowledged.
+    [[nodiscard]] layout::change change(layout::tunnel_state state) const {
+        layout::change c{};
+        c.id = tunnel_id;
+        c.client = tunnel_.up_key();
+        c.of_client = {5'000, 9'000, 9'000, 0};
+        c.of_endpoint = {2'009'000, 1'005'000, 1'005'000, 0};
+        c.bytes_in = 1'000;
+        c.bytes_out = 2'000;
+        c.frames_in = 10;
+        c.frames_out = 20;
+        c.state = state;
+        return c;
+    }
+    bool apply(const layout::change& c) { return node_->program().change(c); }
+};
+INSTANTIATE_TEST_SUITE_P(Families, Changes, ::testing::Values(true, false), family_name);
+
+TEST_P(Changes, InTransitAreTheSocketsNumbersAndNothingElse) {
+    put(layout::state_transit);
+    layout::change c = change(layout::state_transit);
+    c.of_client = {5'020, 8'100, 8'000, 1};
+    c.of_endpoint = {2'009'020, 1'004'100, 1'004'000, 1};
+    ASSERT_TRUE(apply(c));
+    EXPECT_EQ(record().cut_client, 5'020U);
+    EXPECT_EQ(record().sent_client, 8'100U);
+    EXPECT_EQ(record().cut_endpoint, 2'009'020U);
+    EXPECT_EQ(record().sent_endpoint, 1'004'100U);
+    EXPECT_EQ(record().state, layout::state_transit);
+    EXPECT_EQ(record().bytes_in, tunnel_.record.bytes_in);
+    EXPECT_EQ(flow(tunnel_.up_key()).sequence_end, tunnel_.up.sequence_end);
+    EXPECT_EQ(flow(tunnel_.up_key()).flags, tunnel_.up.flags);
+}
+
+TEST_P(Changes, OfTheFirstFlipAreTheRelaysCountsToo) {
+    tunnel_.record.flags = layout::record_by_client;
+    put(layout::state_relay);
+    ASSERT_TRUE(apply(change(layout::state_transit)));
+    const layout::record flipped = record();
+    EXPECT_EQ(flipped.state, layout::state_transit);
+    EXPECT_EQ(flipped.cut_client, 5'000U);
+    EXPECT_EQ(flipped.sent_endpoint, 1'005'000U);
+    EXPECT_EQ(flipped.bytes_in, 1'000U);
+    EXPECT_EQ(flipped.bytes_out, 2'000U);
+    EXPECT_EQ(flipped.frames_in, 10U);
+    EXPECT_EQ(flipped.frames_out, 20U);
+    EXPECT_EQ(flipped.flags, layout::record_by_client) << "what the program has seen stays";
+}
+
+TEST_P(Changes, AtTheSpliceAreWhatTheSocketsReceivedInTheMeantime) {
+    put(layout::state_transit);
+    layout::change c = change(layout::state_spliced);
+    c.of_client.received += 7;
+    c.of_endpoint.sent += 7;
+    ASSERT_TRUE(apply(c));
+    EXPECT_EQ(record().state, layout::state_spliced);
+    EXPECT_EQ(flow(tunnel_.up_key()).sequence_end, tunnel_.up.sequence_end + 7);
+    EXPECT_EQ(flow(tunnel_.down_key()).sequence_end, tunnel_.down.sequence_end);
+    c.of_client.received -= 100;
+    ASSERT_TRUE(apply(c));
+    EXPECT_EQ(flow(tunnel_.up_key()).sequence_end, tunnel_.up.sequence_end + 7) << "never less";
+}
+
+TEST_P(Changes, OfAFinThatTheRelayPassedOnMakeItKnown) {
+    for (const bool acknowledged : {false, true}) {
+        SCOPED_TRACE(acknowledged);
+        put(layout::state_transit);
+        layout::change c = change(layout::state_spliced);
+        c.of_client.received += 1;
+        c.of_client.finished = 1;
+        c.of_endpoint.sent += 1;
+        if (acknowledged) c.of_endpoint.acknowledged += 1;
+        ASSERT_TRUE(apply(c));
+        ASSERT_TRUE(apply(c)) << "and again";
+        EXPECT_NE(flow(tunnel_.up_key()).flags & layout::flow_fin, 0U);
+        const layout::flow back = flow(tunnel_.down_key());
+        EXPECT_NE(back.flags & layout::flow_peer_fin, 0U);
+        EXPECT_EQ(back.peer_fin_end, c.of_endpoint.sent);
+        EXPECT_EQ((back.flags & layout::flow_peer_fin_acked) != 0, acknowledged);
+        EXPECT_EQ(record().flags, layout::record_by_client);
+    }
+}
+
+TEST_P(Changes, OfTwoFinsThatAreAcknowledgedCloseTheTunnel) {
+    put(layout::state_transit);
+    node_->events();
+    layout::change c = change(layout::state_spliced);
+    c.of_client.received += 1;
+    c.of_endpoint.received += 1;
+    c.of_client.sent += 1;
+    c.of_endpoint.sent += 1;
+    c.of_client.finished = c.of_endpoint.finished = 1;
+    ASSERT_TRUE(apply(c));
+    EXPECT_EQ(record().flags & layout::record_closed, 0U) << "nobody has acknowledged them";
+    c.of_client.acknowledged += 1;
+    ASSERT_TRUE(apply(c));
+    EXPECT_EQ(record().flags & layout::record_closed, 0U) << "one end has";
+    c.of_endpoint.acknowledged += 1;
+    ASSERT_TRUE(apply(c));
+    EXPECT_NE(record().flags & layout::record_closed, 0U);
+    EXPECT_EQ(record().bytes_in, tunnel_.record.bytes_in) << "a FIN is no byte";
+    EXPECT_EQ(record().bytes_out, tunnel_.record.bytes_out);
+    EXPECT_EQ(node_->events().size(), 1U);
+    ASSERT_TRUE(apply(c));
+    EXPECT_EQ(node_->events().size(), 0U) << "it ends once";
+}
+
+TEST_P(Changes, OfATunnelThatIsNotThereAreRefused) {
+    put(layout::state_transit);
+    layout::change c = change(layout::state_spliced);
+    c.id = 78;
+    EXPECT_FALSE(apply(c));
+    c.id = tunnel_id;
+    c.client = tunnel_.down_key();
+    c.client.source_port = 0;
+    EXPECT_FALSE(apply(c));
+    layout::flow other = tunnel_.down;
+    other.id = 78;
+    node_->tables().flows.put(tunnel_.down_key(), other);
+    EXPECT_FALSE(apply(change(layout::state_spliced)));
+    EXPECT_EQ(record().state, layout::state_transit);
 }
 
 TEST_P(TransitPackets, WithoutARecordAreTheStacks) {

@@ -118,7 +118,9 @@ class Counted final : public tunnel::HandOff {
     [[nodiscard]] bool can_turn_back() const override { return inner_->can_turn_back(); }
     [[nodiscard]] bool is_spliced() const override { return inner_->is_spliced(); }
     void close() override { inner_->close(); }
-    void reset() override { inner_->reset(); }
+    bool end(tunnel::CloseReason reason, std::optional<tunnel::Side> by) override {
+        return inner_->end(reason, by);
+    }
 
   private:
     std::unique_ptr<KernelHandOff> inner_;
@@ -130,8 +132,8 @@ class Counted final : public tunnel::HandOff {
 
 std::unique_ptr<tunnel::HandOff> Plane::begin(const tunnel::Tunnel& tunnel, int client, int endpoint,
                                               const char*& why_not) {
-    auto made = KernelHandOff::begin({program_->tables(), interfaces_, names_, ports_, smallest_mss_}, tunnel,
-                                     client, endpoint, why_not);
+    auto made = KernelHandOff::begin({*program_, inventory_, interfaces_, names_, ports_, smallest_mss_},
+                                     tunnel, client, endpoint, why_not);
     if (made) return std::make_unique<Counted>(std::move(made), handed_off_, refused_);
     refused_.fetch_add(1, std::memory_order_relaxed);
     return nullptr;

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/file.h>
@@ -305,6 +306,14 @@ void Program::forget_gone_interfaces() {
         if (!link.valid() || bpf_obj_get_info_by_fd(link.get(), &info, &size) != 0 || info.xdp.ifindex == 0)
             ::unlink(entry.path().c_str());
     }
+}
+
+bool Program::change(const layout::change& change) const {
+    std::array<std::uint8_t, ETH_HLEN + sizeof change> packet{};
+    std::memcpy(packet.data() + ETH_HLEN, &change, sizeof change);
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet.data(), .data_size_in = packet.size(), .repeat = 1);
+    const int failed = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->bpf->progs.change_tunnel), &run);
+    return failed == 0 && run.retval == 0;
 }
 
 std::uint64_t Program::count(layout::counter which) const {

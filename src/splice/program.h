@@ -68,6 +68,9 @@ class Program {
     // Pins of interfaces that are gone.
     void forget_gone_interfaces();
 
+    // False: there is no such tunnel. Any thread.
+    bool change(const layout::change& change) const;
+
     [[nodiscard]] std::uint64_t count(layout::counter which) const;  // over all CPUs
 
     // Descriptors of the programs, for BPF_PROG_TEST_RUN.

@@ -334,18 +334,19 @@ void Relay::end(CloseReason reason, bool with_reset) {
         departure_->hand_off->close();
         return leave_to_the_kernel();
     }
-    ended_ = true;
-    cancel();
-    if (in_transit()) {
-        departure_->hand_off->reset();
-        epilogue_ = registry_.splicer_->give_back(tunnel_.id);
-    }
-    departure_.reset();
     const bool ours =
         reason == CloseReason::idle || reason == CloseReason::killed || reason == CloseReason::drained;
+    if (ours) tunnel_.closed_by.reset();
+    if (in_transit()) {
+        // What the program has carried past us is the kernel's to count.
+        if (departure_->hand_off->end(reason, tunnel_.closed_by)) return leave_to_the_kernel();
+        epilogue_ = registry_.splicer_->give_back(tunnel_.id);
+    }
+    ended_ = true;
+    cancel();
+    departure_.reset();
     Tunnel value = snapshot();
     value.reason = reason;
-    if (ours) value.closed_by.reset();
     for (auto* socket : {client_.get(), endpoint_.get()}) {
         if (with_reset)
             socket->close_with_reset();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "tunnel/tunnel.h"
 
@@ -34,8 +35,9 @@ class HandOff {
     [[nodiscard]] virtual bool is_spliced() const = 0;
     // Once is_spliced(): closes the sockets in silence, at once.
     virtual void close() = 0;
-    // In transit: ends the tunnel with RST to both ends.
-    virtual void reset() = 0;
+    // In transit: closes the sockets in silence and has the splicer end the tunnel, which says RST to both
+    // ends, or finds that it has ended by itself. False: the kernel has lost it, and it is the relay's to end.
+    virtual bool end(CloseReason reason, std::optional<Side> by) = 0;
 };
 
 // What is to be done at a tunnel's end, and what lives until then. One object a tunnel: a million tunnels of
@@ -64,7 +66,7 @@ class Splicer {
                                            const char*& why_not) = 0;
     // A tunnel that is in transit: `home`, which outlives it, is told once when it has ended after that.
     virtual void take_over(std::uint64_t id, Home& home, std::unique_ptr<Epilogue> epilogue) = 0;
-    // It ended in transit: nobody is told.
+    // The relay ends it after all: nobody is told.
     virtual std::unique_ptr<Epilogue> give_back(std::uint64_t id) = 0;
 };
 

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program of fault.bpf.c on the interface of one host of a lab. It lives in the lab's own bpffs and goes with it."""
+"""The program of fault.bpf.c on the interface of one host of a lab, which lives in the lab's own bpffs and goes with it;
+and a process that stands still again and again."""
 
+import contextlib
 import json
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
+import threading
+import time
 
 import network
 
@@ -70,3 +75,24 @@ class BadCard:
 
     def _write(self, name, key, value):
         run(tool("bpftool"), "map", "update", "pinned", self.pins / name, "key", *struct.pack("=I", key), "value", *value)
+
+
+@contextlib.contextmanager
+def stalling(process, dice):
+    """Stopped for up to 5 ms, after up to 3 ms in which it goes on: any two of its system calls can be that far apart."""
+    over = threading.Event()
+
+    def stall():
+        while not over.is_set():
+            time.sleep(dice.uniform(0.0002, 0.003))
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(dice.uniform(0.0005, 0.005))
+            process.send_signal(signal.SIGCONT)
+
+    thread = threading.Thread(target=stall)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

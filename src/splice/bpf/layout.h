@@ -95,7 +95,7 @@ enum record_flag {
 };
 
 struct record {
-    u32 state; /* enum tunnel_state; only the process changes it */
+    u32 state; /* enum tunnel_state; as the process says */
     u32 flags;
     /* In transit: the next sequence number that our own socket expects of each side, which is what the relay has read
      * or will, and one past the last that the socket has sent to it. */
@@ -108,6 +108,24 @@ struct record {
     u32 idle_seconds;
     u64 bytes_in, bytes_out;   /* what the relay had moved; final totals once record_closed */
     u32 frames_in, frames_out; /* that the relay had counted */
+};
+
+/* Input of the program `change_tunnel`, behind an Ethernet header: what the process changes of a tunnel that packets
+ * change at the same time. All of it is written in place; a value that was read and put back would undo them. */
+struct socket_facts { /* of our own socket to one side, as it is now */
+    u32 received;     /* one past what came in order, a FIN included */
+    u32 sent;         /* one past what was given to it, the same */
+    u32 acknowledged; /* of that */
+    u32 finished;     /* not 0: the side's FIN came to it, and the relay has passed it on */
+};
+struct change {
+    u64 id;
+    struct flow_key client; /* of the flow from the client */
+    struct socket_facts of_client, of_endpoint;
+    u64 bytes_in, bytes_out;   /* what the relay has moved, and counted; of the cut */
+    u32 frames_in, frames_out;
+    u32 state; /* transit, or spliced: what the sockets have received by then is counted */
+    u32 zero;
 };
 
 enum { name_size = 248 };
@@ -256,6 +274,7 @@ static_assert(sizeof(flow_key) == 40);
 /* With the kernel's own part (48 bytes and a link of 8) an element of `flows` takes 256 bytes, one of `records` 192. */
 static_assert(sizeof(flow_key) + sizeof(flow) <= 256 - 56);
 static_assert(sizeof(u64) + sizeof(record) <= 192 - 56);
+static_assert(sizeof(change) == 112);
 }  // namespace hawser::splice::layout
 #endif
 #endif

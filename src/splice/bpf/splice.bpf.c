@@ -79,9 +79,9 @@ CHECKED_ONCE int close_tunnel(const struct flow_key* key, struct flow* f, struct
     return 0;
 }
 
-CHECKED_ONCE int saw_fin(const struct packet* p, struct flow* f, u32 end) {
-    if (!p || !f) return 0;
-    struct flow* back = other_flow(f, p->key.protocol);
+CHECKED_ONCE int saw_fin(struct flow* f, u32 end) {
+    if (!f) return 0;
+    struct flow* back = other_flow(f, IPPROTO_TCP);
     if (!back) return 0;
     if (!(f->flags & flow_peer_fin)) {
         struct record* r = bpf_map_lookup_elem(&records, &f->id);
@@ -100,17 +100,34 @@ CHECKED_ONCE int saw_reset(const struct packet* p, struct flow* f) {
     struct flow* back = other_flow(f, p->key.protocol);
     if (!back) return 0;
     if (p->sequence != (u32)f->sequence_end && p->sequence != acknowledged_of(back)) return 0;
-    __sync_fetch_and_or(&f->flags, flow_reset);
-    close_tunnel(&p->key, f, back, record_reset);
+    /* Behind both FINs it only says that its sender has forgotten the connection: everything was said. */
+    const u32 both = flow_fin | flow_peer_fin;
+    const int finished = (f->flags & both) == both;
+    if (!finished) __sync_fetch_and_or(&f->flags, flow_reset);
+    close_tunnel(&p->key, f, back, finished ? 0 : record_reset);
     return 0;
 }
 
-CHECKED_ONCE int saw_fin_acknowledged(const struct packet* p, struct flow* f) {
-    if (!p || !f) return 0;
+CHECKED_ONCE int saw_fin_acknowledged(const struct flow_key* key, struct flow* f) {
+    if (!key || !f) return 0;
     __sync_fetch_and_or(&f->flags, flow_peer_fin_acked);
-    struct flow* back = other_flow(f, p->key.protocol);
-    if (back && back->flags & flow_peer_fin_acked && !(f->flags & flow_closed)) close_tunnel(&p->key, f, back, 0);
+    struct flow* back = other_flow(f, key->protocol);
+    if (back && back->flags & flow_peer_fin_acked && !(f->flags & flow_closed)) close_tunnel(key, f, back, 0);
     return 0;
+}
+
+static __always_inline void see_acknowledged(const struct flow_key* key, struct flow* f, u32 number) {
+    if (f->flags & flow_peer_fin && !(f->flags & flow_peer_fin_acked) && !after(f->peer_fin_end, number))
+        saw_fin_acknowledged(key, f);
+}
+
+/* Everything up to `end` has come. */
+static __always_inline void see_end(struct flow* f, u32 end) {
+    for (int tries = 0; tries < 2; ++tries) {
+        const u64 before = f->sequence_end;
+        const u32 rest = end - (u32)before;
+        if ((__s32)rest <= 0 || __sync_val_compare_and_swap(&f->sequence_end, before, before + rest) == before) return;
+    }
 }
 
 /* An endpoint that answers a SYN begins anew, whatever the flows knew. */
@@ -152,8 +169,7 @@ static __always_inline void account(struct __sk_buff* skb, const struct packet* 
     remember_tsval(p, f);
     const u32 length = sequence_length(p);
     const u32 end = p->sequence + length;
-    const u64 before = f->sequence_end;
-    const u32 advance = end - (u32)before;
+    const u32 advance = end - (u32)f->sequence_end;
     const u32 step = p->acknowledgment - f->acknowledged;
     const int acknowledges = believes_acknowledgment(p, f, step);
     /* What leaves a gap was overtaken, or is a blind attacker's; what lies far behind is repeated, or is. */
@@ -162,19 +178,14 @@ static __always_inline void account(struct __sk_buff* skb, const struct packet* 
                                              : acknowledges && is_plausible(f, p->key.protocol, end);
     if (length && (__s32)advance > 0 && believed) {
         f->last_data = now;
-        if (__sync_val_compare_and_swap(&f->sequence_end, before, before + advance) != before) {
-            const u64 again = f->sequence_end;
-            const u32 rest = end - (u32)again;
-            if ((__s32)rest > 0) __sync_val_compare_and_swap(&f->sequence_end, again, again + rest);
-        }
+        see_end(f, end);
     }
     if (acknowledges && believed) {
         if (f->acknowledged == 0 || (__s32)step > 0) f->acknowledged = p->acknowledgment;
         f->window = (u32)p->window << (f->window_scale & 15);
-        if (f->flags & flow_peer_fin && !(f->flags & flow_peer_fin_acked) && !after(f->peer_fin_end, p->acknowledgment))
-            saw_fin_acknowledged(p, f);
+        see_acknowledged(&p->key, f, p->acknowledgment);
     }
-    if (p->tcp_flags & tcp_fin && believed && (__s32)advance >= 0 && !(f->flags & flow_fin)) saw_fin(p, f, end);
+    if (p->tcp_flags & tcp_fin && believed && (__s32)advance >= 0 && !(f->flags & flow_fin)) saw_fin(f, end);
 }
 
 /* ---- spliced L7 tunnels ---- */
@@ -242,7 +253,12 @@ static __always_inline int known_l7(struct __sk_buff* skb, struct packet* p, str
         state = r->state;
         if (state == state_spliced) f->state = state_spliced;
         if (state == state_relay) {
-            remember_tsval(p, f);
+            /* Once the process has read the numbers, what comes is counted: the record may be flipped before the relay
+             * has it. */
+            if (f->sequence_end && !(p->tcp_flags & (tcp_syn | tcp_rst)))
+                account(skb, p, f, now);
+            else
+                remember_tsval(p, f);
             f->last_seen = now;
             return PASS;
         }
@@ -395,6 +411,51 @@ SEC("tc")
 int hawser_egress(struct __sk_buff* skb) {
     if (skb->ingress_ifindex) return PASS; /* forwarded: it has been through the ingress program */
     return process(skb, 1);
+}
+
+/* ---- what the process asks for ---- */
+
+/* What passed the program before the flip, and came to our own socket after it: the flow has not counted that. */
+static __always_inline void catch_up(struct flow* f, const struct socket_facts* socket) {
+    see_end(f, socket->received);
+    if (after(socket->acknowledged, f->acknowledged)) f->acknowledged = socket->acknowledged;
+    if (socket->finished && !(f->flags & flow_fin)) saw_fin(f, socket->received);
+}
+
+/* Run by the process on a `change` (layout.h). 0, or 1: there is no such tunnel. */
+SEC("tc")
+int change_tunnel(struct __sk_buff* skb) {
+    struct change c;
+    if (bpf_skb_load_bytes(skb, ETH_HLEN, &c, sizeof c)) return 1;
+    struct record* r = bpf_map_lookup_elem(&records, &c.id);
+    struct flow* there = bpf_map_lookup_elem(&flows, &c.client);
+    if (!r || !there || there->id != c.id) return 1;
+    struct flow_key answer;
+    key_of_answer(there, IPPROTO_TCP, &answer);
+    struct flow* back = bpf_map_lookup_elem(&flows, &answer);
+    if (!back || back->id != c.id) return 1;
+    r->cut_client = c.of_client.received;
+    r->cut_endpoint = c.of_endpoint.received;
+    r->sent_client = c.of_client.sent;
+    r->sent_endpoint = c.of_endpoint.sent;
+    if (r->state == state_relay) {
+        r->bytes_in = c.bytes_in;
+        r->bytes_out = c.bytes_out;
+        r->frames_in = c.frames_in;
+        r->frames_out = c.frames_out;
+    }
+    if (c.state != state_spliced) {
+        /* All of that before the state: an exchange is a barrier. */
+        if (r->state == state_relay) __sync_lock_test_and_set(&r->state, state_transit);
+        return 0;
+    }
+    catch_up(there, &c.of_client);
+    catch_up(back, &c.of_endpoint);
+    __sync_lock_test_and_set(&r->state, state_spliced);
+    /* FINs that went through the relay may be acknowledged already, and nobody says so again. */
+    see_acknowledged(&c.client, there, there->acknowledged);
+    see_acknowledged(&answer, back, back->acknowledged);
+    return 0;
 }
 
 /* Run once by the loader, on an IPv6 packet: 0 if the kernel knows the flag. */
