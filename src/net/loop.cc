@@ -121,9 +121,10 @@ void Loop::post(std::function<void()> work) {
     [[maybe_unused]] const auto n = write(wakeup_.get(), &one, sizeof one);
 }
 
-Result<void> Loop::watch(int fd, EventHandler& handler, std::uint32_t events) {
+Result<void> Loop::watch(int fd, EventHandler& handler, std::uint32_t events, Trigger trigger) {
     epoll_event event{};
-    event.events = events | EPOLLET;
+    event.events = events;
+    if (trigger == Trigger::edge) event.events |= EPOLLET;
     event.data.ptr = &handler;
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return system_error("epoll_ctl", errno);
     return {};

@@ -64,8 +64,11 @@ class Loop {
     // Called at the end of every turn: flushes of logs.
     void at_turn_end(std::function<void()> work) { turn_end_.push_back(std::move(work)); }
 
-    // Edge-triggered: an event tells of a change only. `events`: EPOLLIN | ...; EPOLLET is added.
-    Result<void> watch(int fd, EventHandler& handler, std::uint32_t events);
+    // edge: an event tells of a change only. level: there is one in every turn in which the descriptor is
+    // ready.
+    enum class Trigger : std::uint8_t { edge, level };
+    // `events`: EPOLLIN | ...; EPOLLET is added.
+    Result<void> watch(int fd, EventHandler& handler, std::uint32_t events, Trigger trigger = Trigger::edge);
     // Forgets the handler, events of this turn included. Call before closing the descriptor.
     void unwatch(int fd, EventHandler& handler);
 

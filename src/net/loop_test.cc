@@ -125,6 +125,22 @@ TEST(Loop, forgets_the_events_of_a_handler_that_unwatches_in_the_same_turn) {
     EXPECT_EQ(a.events + b.events, 1);
 }
 
+TEST(Loop, tells_of_a_descriptor_that_stays_ready_once_or_in_every_turn) {
+    for (const auto trigger : {Loop::Trigger::edge, Loop::Trigger::level}) {
+        Loop loop;
+        Pair pair;
+        struct : EventHandler {
+            int calls = 0;
+            void on_events(std::uint32_t) override { ++calls; }
+        } handler;
+        ASSERT_TRUE(loop.watch(pair.a.get(), handler, EPOLLIN, trigger));
+        ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+        for (int i = 0; i < 3; ++i) loop.turn(milliseconds(0));
+        EXPECT_EQ(handler.calls, trigger == Loop::Trigger::edge ? 1 : 3);
+        loop.unwatch(pair.a.get(), handler);
+    }
+}
+
 TEST(Loop, calls_a_handler_again_once_however_often_it_was_asked_to) {
     struct Counter : EventHandler {
         int calls = 0;
