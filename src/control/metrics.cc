@@ -168,7 +168,11 @@ void add_splice(Families& out, const splice::Plane::Stats& stats) {
     out.add(number(stats.refused), {{"result", "refused"}});
     out.begin("hawser_splice_packets_total", "packets by what the program made of them", MetricType::Counter);
     for (unsigned i = 0; i < splice::layout::counters; ++i)
-        out.add(number(stats.counts[i]), {{"verdict", splice::to_string(static_cast<splice::layout::counter>(i))}});
+        if (const auto counter = static_cast<splice::layout::counter>(i); counter != splice::layout::counter_event_lost)
+            out.add(number(stats.counts[i]), {{"verdict", splice::to_string(counter)}});
+    out.counter("hawser_splice_events_lost_total",
+                "beginnings and ends of tunnels that the process had to look for, because it did not keep up",
+                number(stats.counts[splice::layout::counter_event_lost]));
     out.gauge("hawser_splice_program_seconds", "how long the last change of the L4 tables took", stats.program_seconds);
     out.counter("hawser_splice_programmed_total", "snapshots brought into the L4 tables", number(stats.programmed));
     out.counter("hawser_splice_elements_written_total", "elements written into the L4 tables", number(stats.written));

@@ -45,13 +45,6 @@ inline layout::flow_key key_of_answer(const layout::flow& flow, std::uint8_t pro
     return key;
 }
 
-// The other flow of the same tunnel goes; not that of another one, which may have the 4-tuple by now.
-template <class Flows>
-void erase_answer(const Flows& flows, const layout::flow& flow, std::uint8_t protocol) {
-    const layout::flow_key key = key_of_answer(flow, protocol);
-    if (const auto other = flows.find(key); other && other->id == flow.id) flows.erase(key);
-}
-
 inline layout::flow_key make_key(const net::SocketAddress& source, const net::SocketAddress& destination,
                                  std::uint8_t protocol) {
     layout::flow_key key{};

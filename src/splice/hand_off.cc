@@ -64,8 +64,7 @@ KernelHandOff::~KernelHandOff() {
 }
 
 void KernelHandOff::forget() {
-    tables().flows.erase(client_.key);
-    tables().flows.erase(endpoint_.key);
+    for (const End* end : {&client_, &endpoint_}) context_.program.forget(end->key, id_);
     tables().records.erase(id_);
 }
 
@@ -126,7 +125,7 @@ const char* KernelHandOff::prepare(const tunnel::Tunnel& tunnel) {
     }
     if (tables.records.insert(tunnel.id, record) != 0) return "table is full";
     if (tables.flows.put(client_.key, flow) != 0 || tables.flows.put(endpoint_.key, flow) != 0) {
-        tables.flows.erase(client_.key);
+        context_.program.forget(client_.key, tunnel.id);
         tables.records.erase(tunnel.id);
         return "table is full";
     }

@@ -73,7 +73,10 @@ net::Result<void> Inventory::open() {
     ring_.reset(ring_buffer__new(tables_.events, on_sample, this, nullptr));
     if (!ring_) return net::system_error("ring buffer", errno);
     ring_fd_ = ring_buffer__epoll_fd(ring_.get());
-    if (auto watched = loop_.watch(ring_fd_, *this, EPOLLIN); !watched) return watched.error();
+    // Level: the program wakes us for a record only if it sees that we have read all before it, and we stop
+    // before one that is not complete. When both happen at one time on two cores, nobody wakes us.
+    if (auto watched = loop_.watch(ring_fd_, *this, EPOLLIN, net::Loop::Trigger::level); !watched)
+        return watched.error();
     loop_.timers().set(*this, loop_.now());
     return {};
 }
@@ -251,11 +254,11 @@ void Inventory::end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reas
     const auto record = tables_.records.find(id);
     if (!record || finished_.contains(id)) return;
     const bool tcp = pair.client_key.protocol == IPPROTO_TCP;
-    for (const bool client : {true, false}) {
-        layout::flow dead = client ? pair.client : pair.endpoint;
-        dead.state = layout::state_killed;
-        tables_.flows.replace(client ? pair.client_key : pair.endpoint_key, dead);
-    }
+    layout::change killed{};
+    killed.id = id;
+    killed.client = pair.client_key;
+    killed.state = layout::state_killed;
+    program_.change(killed);
     if (tcp) {
         send_reset(pair.client_key, pair.client, pair.endpoint);
         send_reset(pair.endpoint_key, pair.endpoint, pair.client);
@@ -294,10 +297,8 @@ void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record&
 void Inventory::bury() {
     while (!ended_.empty() && loop_.now() - ended_.front().since >= quiet_time) {
         const Ended& dead = ended_.front();
-        // Not if a new tunnel has the 4-tuple already.
-        for (const auto& key : {dead.client_key, dead.endpoint_key})
-            if (const auto flow = tables_.flows.find(key); flow && flow->id == dead.id)
-                tables_.flows.erase(key);
+        // Each by itself: a new connection may have taken one of them.
+        for (const auto& key : {dead.client_key, dead.endpoint_key}) program_.forget(key, dead.id);
         finished_.erase(dead.id);
         ended_.pop_front();
     }
@@ -312,9 +313,7 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
         // now.
         if (age(now, std::max(flow.last_seen, flow.last_data)) < 5 * second_ns) return;
         if (flow.state == layout::state_relay && !record && flow.last_seen == 0) return;
-        erase_answer(tables_.flows, flow, key.protocol);
-        tables_.flows.erase(key);
-        return;
+        return program_.forget(key, flow.id);
     }
     if (record->state != layout::state_spliced) return;
     constexpr std::uint32_t over = layout::flow_closed;
@@ -336,9 +335,7 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
     if (idle_ns != 0 && age(now, last) >= idle_ns) {
         if (!udp) return end(*pair, flow.id, tunnel::CloseReason::idle);
         finish(*pair, flow.id, *record, tunnel::CloseReason::idle);
-        tables_.flows.erase(pair->client_key);
-        tables_.flows.erase(pair->endpoint_key);
-        return;
+        return program_.forget(key, flow.id);
     }
     if (udp) return;
     probe_if_silent(pair->client_key, pair->client, *pair, *record, now);
@@ -386,6 +383,10 @@ void Inventory::sweep() {
         const auto right = counted == loads_.end() ? 0 : static_cast<std::uint64_t>(counted->second);
         if (load != right) tables_.loads.replace(endpoint, right);
     });
+    if (const std::uint64_t lost = program_.count(layout::counter_event_lost); lost != events_lost_) {
+        events_lost_ = lost;
+        finish_unheard();
+    }
     // Records whose flows a new connection of the same client has replaced: their last word has not been
     // said.
     if (++sweeps_ % 10 == 0) {
@@ -408,6 +409,16 @@ void Inventory::sweep() {
     counts_ = counting_;
 }
 
+// Tunnels that ended without a word, and whose flows the same client's next connections may have by now.
+void Inventory::finish_unheard() {
+    if (ring_) ring_buffer__consume(ring_.get());
+    constexpr std::uint32_t over = layout::record_closed;
+    tables_.records.each([this](std::uint64_t id, const layout::record& record) {
+        if (record.state == layout::state_spliced && (record.flags & over) != 0)
+            finish({}, id, record, std::nullopt);
+    });
+}
+
 void Inventory::add_names_in_use(std::unordered_set<std::uint64_t>& keys) const {
     const auto add = [&keys](std::uint64_t, const layout::record& record) {
         for (const std::uint64_t key : {record.route, record.service, record.endpoint, record.protocol})
@@ -425,8 +436,7 @@ void Inventory::drop_udp(const std::function<bool(std::uint64_t, std::uint64_t)>
             if (!record || !is_gone(record->service, record->endpoint)) return;
             const auto pair = nascent ? std::nullopt : pair_of(key, flow);
             if (pair) finish(*pair, flow.id, *record, tunnel::CloseReason::drained);
-            erase_answer(flows, flow, key.protocol);
-            flows.erase(key);
+            program_.forget(key, flow.id);
         });
     };
     drop(tables_.flows, tables_.records, false);

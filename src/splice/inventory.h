@@ -120,6 +120,7 @@ class Inventory : private net::EventHandler, private net::Timer {
              std::optional<tunnel::Side> by = {});
     void finish(const Pair& pair, std::uint64_t id, const layout::record& record,
                 std::optional<tunnel::CloseReason> reason, std::optional<tunnel::Side> by = {});
+    void finish_unheard();
     Tail tail_of(std::uint64_t id);  // taken out; home is null where this process has none
     void bury();                     // flows whose quiet time is over
 
@@ -135,7 +136,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     std::unordered_set<std::uint64_t> finished_;  // ids in ended_
     std::unordered_map<layout::flow_key, Probed, KeyHash, KeyEqual> probed_;
     std::size_t probes_left_ = 0;
-    std::uint64_t sweeps_ = 0;
+    std::uint64_t sweeps_ = 0, events_lost_ = 0;
     Counts counting_;
     std::unordered_map<std::uint64_t, std::int64_t> loads_;
     std::unordered_map<std::uint64_t, unsigned> lonely_;    // records without flows, and for how many sweeps

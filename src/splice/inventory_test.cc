@@ -332,6 +332,28 @@ TEST_F(InventoryTest, ARecordWhoseFlowsANewConnectionTookGetsItsLastWord) {
     EXPECT_EQ(node_->tables().records.size(), 0U);
 }
 
+TEST_F(InventoryTest, AfterLostEventsEveryRecordIsAskedWhetherItsTunnelHasEnded) {
+    for (const std::uint64_t id : {7U, 8U}) {
+        add(id);
+        auto record = *node_->tables().records.find(id);
+        if (id == 7) record.flags = layout::record_closed | layout::record_by_client;
+        node_->tables().records.put(id, record);
+    }
+    // The client's next connections have replaced them.
+    node_->tables().flows.each(
+        [this](const layout::flow_key& key, const layout::flow&) { node_->tables().flows.erase(key); });
+    inventory_->sweep();
+    EXPECT_TRUE(closed_.empty());
+    const std::uint32_t which = layout::counter_event_lost;
+    const std::vector<std::uint64_t> lost(static_cast<std::size_t>(libbpf_num_possible_cpus()), 1);
+    ASSERT_EQ(bpf_map_update_elem(node_->tables().counts, &which, lost.data(), BPF_ANY), 0);
+    inventory_->sweep();
+    ASSERT_EQ(closed_.size(), 1U);
+    EXPECT_EQ(closed_[0].id, 7U);
+    EXPECT_EQ(closed_[0].closed_by, tunnel::Side::client);
+    EXPECT_TRUE(node_->tables().records.has(8));
+}
+
 TEST_F(InventoryTest, HalfATunnelIsForgottenOnceItIsOld) {
     add(7, std::chrono::seconds(10));
     node_->tables().records.erase(7);

@@ -33,6 +33,8 @@ const char* to_string(layout::counter counter) {
             return "challenged";
         case layout::counter_table_full:
             return "table_full";
+        case layout::counter_event_lost:
+            return "event_lost";
         case layout::counters:
             break;
     }
@@ -82,7 +84,7 @@ Plane::Plane(const Options& options, Callbacks callbacks, std::unique_ptr<Progra
       interfaces_(loop_, *program_, callbacks_.warning),
       inventory_(loop_, *program_, names_, callbacks_.tunnels, options.limits),
       services_(program_->tables(), names_, options.services),
-      ports_(program_->tables(), static_cast<std::uint16_t>(middle(options) + 1), options.port_high) {}
+      ports_(*program_, static_cast<std::uint16_t>(middle(options) + 1), options.port_high) {}
 
 Plane::~Plane() { stop(); }
 

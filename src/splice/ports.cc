@@ -33,10 +33,9 @@ net::Result<net::Fd> Ports::connect(const net::SocketAddress& to, int mss) {
             const net::SocketAddress from{
                 route->source, static_cast<std::uint16_t>(low_ + std::uint64_t{turn} * stride % count_)};
             const auto key = make_key(to, from, IPPROTO_TCP);
-            if (const auto flow = tables_.flows.find(key)) {
+            if (const auto flow = program_.tables().flows.find(key)) {
                 if (!ended_too || (flow->flags & layout::flow_closed) == 0) continue;
-                erase_answer(tables_.flows, *flow, IPPROTO_TCP);
-                tables_.flows.erase(key);
+                program_.forget(key, flow->id);
             }
             auto fd = net::start_connect(to, from, mss);
             if (fd || (fd.error().code != EADDRINUSE && fd.error().code != EADDRNOTAVAIL)) return fd;

@@ -16,8 +16,8 @@ namespace hawser::splice {
 // do not touch, and looked up in the flow table. Any thread.
 class Ports {
   public:
-    Ports(const Tables& tables, std::uint16_t low, std::uint16_t high)
-        : tables_(tables), low_(low), count_(high - low + 1U) {}
+    Ports(const Program& program, std::uint16_t low, std::uint16_t high)
+        : program_(program), low_(low), count_(high - low + 1U) {}
 
     // Starts a non-blocking connect from a free port; from one of the kernel's own when none is. `mss`: the
     // largest segment that the endpoint may be told, 0 = the path's.
@@ -26,7 +26,7 @@ class Ports {
     [[nodiscard]] bool has(std::uint16_t port) const { return port >= low_ && port < low_ + count_; }
 
   private:
-    const Tables& tables_;
+    const Program& program_;
     std::uint16_t low_;
     std::uint32_t count_;
     std::atomic<std::uint32_t> next_{0};

@@ -308,12 +308,23 @@ void Program::forget_gone_interfaces() {
     }
 }
 
-bool Program::change(const layout::change& change) const {
-    std::array<std::uint8_t, ETH_HLEN + sizeof change> packet{};
-    std::memcpy(packet.data() + ETH_HLEN, &change, sizeof change);
+namespace {
+// Runs a program that takes its input behind an Ethernet header. True: it said 0.
+template <class Input>
+bool run(const bpf_program* program, const Input& input) {
+    std::array<std::uint8_t, ETH_HLEN + sizeof input> packet{};
+    std::memcpy(packet.data() + ETH_HLEN, &input, sizeof input);
     LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet.data(), .data_size_in = packet.size(), .repeat = 1);
-    const int failed = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->bpf->progs.change_tunnel), &run);
-    return failed == 0 && run.retval == 0;
+    return bpf_prog_test_run_opts(bpf_program__fd(program), &run) == 0 && run.retval == 0;
+}
+}  // namespace
+
+bool Program::change(const layout::change& change) const {
+    return run(skeleton_->bpf->progs.change_tunnel, change);
+}
+
+void Program::forget(const layout::flow_key& key, std::uint64_t id) const {
+    run(skeleton_->bpf->progs.forget_tunnel, layout::forgetting{id, key});
 }
 
 std::uint64_t Program::count(layout::counter which) const {

@@ -68,8 +68,10 @@ class Program {
     // Pins of interfaces that are gone.
     void forget_gone_interfaces();
 
-    // False: there is no such tunnel. Any thread.
+    // What packets may change at the same time. False: there is no such tunnel. Any thread.
     bool change(const layout::change& change) const;
+    // Both flows of a tunnel go. `key`: of one of them; nothing happens if it is another tunnel's. Any thread.
+    void forget(const layout::flow_key& key, std::uint64_t id) const;
 
     [[nodiscard]] std::uint64_t count(layout::counter which) const;  // over all CPUs
 

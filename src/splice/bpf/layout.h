@@ -124,8 +124,15 @@ struct change {
     struct socket_facts of_client, of_endpoint;
     u64 bytes_in, bytes_out;   /* what the relay has moved, and counted; of the cut */
     u32 frames_in, frames_out;
-    u32 state; /* transit, or spliced: what the sockets have received by then is counted */
+    u32 state; /* transit; spliced: what the sockets have received by then is counted; killed: nothing else is read */
     u32 zero;
+};
+
+/* Input of the program `forget_tunnel`, likewise: one of a tunnel's flows. Between a look at a key and its removal by the
+ * process a new connection could take the key. */
+struct forgetting {
+    u64 id;
+    struct flow_key key;
 };
 
 enum { name_size = 248 };
@@ -266,6 +273,7 @@ enum counter {
     counter_icmp,
     counter_challenged,
     counter_table_full,
+    counter_event_lost, /* of no packet: the process will have to look for a tunnel's beginning or end */
     counters,
 };
 
@@ -274,7 +282,7 @@ static_assert(sizeof(flow_key) == 40);
 /* With the kernel's own part (48 bytes and a link of 8) an element of `flows` takes 256 bytes, one of `records` 192. */
 static_assert(sizeof(flow_key) + sizeof(flow) <= 256 - 56);
 static_assert(sizeof(u64) + sizeof(record) <= 192 - 56);
-static_assert(sizeof(change) == 112);
+static_assert(sizeof(change) == 112 && sizeof(forgetting) == 48);
 }  // namespace hawser::splice::layout
 #endif
 #endif

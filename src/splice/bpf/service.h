@@ -5,7 +5,7 @@
 
 #include "icmp.h"
 
-enum { port_tries = 32 };
+enum { port_tries = 32, usual_ports = 16 };
 
 /* ---- the hashes of balance/hash.h, bit for bit: a client has the same endpoint on every node and in user space ---- */
 
@@ -195,7 +195,33 @@ static __noinline const struct frontend* find_frontend(const struct packet* p) {
     return bpf_map_lookup_elem(&frontends, &key);
 }
 
-/* ---- the flows of a new tunnel ---- */
+/* ---- the flows of a tunnel ---- */
+
+/* Both of them go. */
+CHECKED_ONCE int forget(const struct flow_key* key, const struct flow* f) {
+    if (!key || !f) return 0;
+    struct flow_key answer;
+    key_of_answer(f, key->protocol, &answer);
+    /* Another tunnel may have that 4-tuple by now. And as soon as `flows` is without it, another core may claim it in
+     * `nascent`: that one first. */
+    const struct flow* back = find_flow(&answer);
+    if (back && back->id == f->id) {
+        bpf_map_delete_elem(&nascent, &answer);
+        bpf_map_delete_elem(&flows, &answer);
+    }
+    bpf_map_delete_elem(&nascent, key);
+    bpf_map_delete_elem(&flows, key);
+    return 0;
+}
+
+/* The port of a client for the try `i`. The first ones are always the same for the same port of the client: where an
+ * endpoint has its last connection in TIME_WAIT, a SYN is let in at once only if its numbers or its clock go on from there
+ * (RFC 6191), and newer kernels give every 4-tuple a clock of its own. */
+static __always_inline u32 port_for(u32 wanted, u32 i, u32 low, u32 ports, u32 random) {
+    if (i >= usual_ports) return low + (random + i) % ports;
+    if (i == 0 && wanted - low < ports) return wanted;
+    return low + (wanted + i * 7919) % ports; /* a prime */
+}
 
 /* Puts both flows into `nascent`, so that no other flow has the answer's 4-tuple. 0, or what to do with the packet. */
 CHECKED_ONCE int claim(const struct packet* p, struct flow* there, struct flow* back, int keep_port) {
@@ -204,18 +230,24 @@ CHECKED_ONCE int claim(const struct packet* p, struct flow* there, struct flow* 
     const struct settings* set = bpf_map_lookup_elem(&settings, &zero);
     if (!set) return -1;
     const u32 low = set->port_low, ports = (u32)set->port_high - low + 1;
-    const u32 start = bpf_get_prandom_u32();
+    const u32 random = bpf_get_prandom_u32();
     struct flow_key answer;
     for (u32 i = 0; i < port_tries; ++i) {
         if (!(keep_port && i == 0)) {
             if (ports == 0 || ports > 0xffff) return -1;
-            there->source_port = bpf_htons(low + (start + i) % ports);
+            const u32 port = port_for(bpf_ntohs(p->key.source_port), i, low, ports, random);
+            there->source_port = bpf_htons(port);
         }
         key_of_answer(there, p->key.protocol, &answer);
-        if (bpf_map_lookup_elem(&flows, &answer)) continue;
+        const struct flow* other = bpf_map_lookup_elem(&flows, &answer);
+        if (other) {
+            /* One that has ended waits for stray segments; when ports are scarce they go without. */
+            if (i < usual_ports || !(other->flags & flow_closed)) continue;
+            forget(&answer, other);
+        }
         if (bpf_map_update_elem(&nascent, &answer, back, BPF_NOEXIST)) {
             /* Left by a handshake of the same client that came to nothing? */
-            const struct flow* other = bpf_map_lookup_elem(&nascent, &answer);
+            other = bpf_map_lookup_elem(&nascent, &answer);
             if (!other || !same_address(&other->destination, &p->key.source) ||
                 other->destination_port != p->key.source_port || !same_address(&other->source, &p->key.destination) ||
                 other->source_port != p->key.destination_port)

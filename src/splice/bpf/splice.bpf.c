@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /* The splice: two TCP connections joined packet by packet, and L4 services as splices without deltas. docs/splice.md
  * tells what a packet meets here, and which invariants hold. */
+#include <linux/errno.h>
+
 #include "fragment.h"
 #include "service.h"
 
@@ -48,6 +50,18 @@ static __always_inline int believes_acknowledgment(const struct packet* p, const
     return (step < 1 << 17 && f->state == state_spliced) || is_acknowledgeable(f, p->key.protocol, p->acknowledgment);
 }
 
+static __always_inline struct event* new_event(u64 id, u8 kind) {
+    struct event* e = bpf_ringbuf_reserve(&events, sizeof *e, 0);
+    if (!e) {
+        count(counter_event_lost);
+        return 0;
+    }
+    __builtin_memset(e, 0, sizeof *e);
+    e->id = id;
+    e->kind = kind;
+    return e;
+}
+
 /* The tunnel is over. The record has what its log line needs, whatever becomes of the flows. */
 CHECKED_ONCE int close_tunnel(const struct flow_key* key, struct flow* f, struct flow* back, u32 how) {
     if (!key || !f || !back) return 0;
@@ -66,11 +80,8 @@ CHECKED_ONCE int close_tunnel(const struct flow_key* key, struct flow* f, struct
         u64* load = bpf_map_lookup_elem(&loads, &r->endpoint);
         if (load) __sync_fetch_and_add(load, -1);
     }
-    struct event* e = bpf_ringbuf_reserve(&events, sizeof *e, 0);
-    if (!e) return 0; /* the sweep finds it */
-    __builtin_memset(e, 0, sizeof *e);
-    e->id = f->id;
-    e->kind = event_closed;
+    struct event* e = new_event(f->id, event_closed);
+    if (!e) return 0;
     if (from_client)
         e->key = *key;
     else
@@ -190,21 +201,6 @@ static __always_inline void account(struct __sk_buff* skb, const struct packet* 
 
 /* ---- spliced L7 tunnels ---- */
 
-CHECKED_ONCE int forget(const struct flow_key* key, const struct flow* f) {
-    if (!key || !f) return 0;
-    struct flow_key answer;
-    key_of_answer(f, key->protocol, &answer);
-    /* Another tunnel may have that 4-tuple by now. */
-    const struct flow* back = find_flow(&answer);
-    if (back && back->id == f->id) {
-        bpf_map_delete_elem(&flows, &answer);
-        bpf_map_delete_elem(&nascent, &answer);
-    }
-    bpf_map_delete_elem(&flows, key);
-    bpf_map_delete_elem(&nascent, key);
-    return 0;
-}
-
 /* A SYN on a 4-tuple that has a living tunnel: the answer of RFC 5961 section 4. A client that has forgotten the old
  * connection resets it, and its next SYN begins a new one; any other ignores this. */
 CHECKED_ONCE int challenge(struct __sk_buff* skb, const struct packet* p, const struct flow* f) {
@@ -218,7 +214,9 @@ CHECKED_ONCE int challenge(struct __sk_buff* skb, const struct packet* p, const 
 }
 
 /* Between relay and splice both carry the tunnel, and give every byte the same sequence number: what arrives twice
- * does no harm, and nothing is missed. */
+ * does no harm, and nothing is missed. goes_on: to the other end; not sent there from here, since all frames of a chain
+ * of calls share 512 bytes. */
+enum { goes_on = 1001 };
 CHECKED_ONCE int in_transit(struct __sk_buff* skb, struct packet* p, struct flow* f, const struct record* r) {
     if (!p || !f || !r) return DROP;
     const int from_client = f->flags & flow_from_client;
@@ -241,7 +239,7 @@ CHECKED_ONCE int in_transit(struct __sk_buff* skb, struct packet* p, struct flow
         bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
         skb->mark = mark;
     }
-    return forward(skb, p, f);
+    return goes_on;
 }
 
 static __always_inline int known_l7(struct __sk_buff* skb, struct packet* p, struct flow* f) {
@@ -268,7 +266,8 @@ static __always_inline int known_l7(struct __sk_buff* skb, struct packet* p, str
                 saw_reset(p, f);
             else
                 account(skb, p, f, now);
-            return in_transit(skb, p, f, r);
+            const int verdict = in_transit(skb, p, f, r);
+            return verdict == goes_on ? forward(skb, p, f) : verdict;
         }
     }
     if (p->tcp_flags & tcp_syn) {
@@ -289,45 +288,47 @@ static __always_inline int known_l7(struct __sk_buff* skb, struct packet* p, str
 
 /* ---- L4 tunnels ---- */
 
-/* A handshake is complete, or a UDP client has gone on after an answer: into the table that nothing is evicted from. */
-CHECKED_ONCE int establish(const struct packet* p, const struct flow* f) {
-    if (!p || !f) return 0;
+/* A handshake is complete, or a UDP client has gone on after an answer: into the table that nothing is evicted from. The
+ * client's flow is scratch()->there. */
+CHECKED_ONCE int establish(const struct packet* p) {
+    struct scratch* s = scratch();
+    if (!p || !s) return 0;
     struct flow_key answer;
-    key_of_answer(f, p->key.protocol, &answer);
+    key_of_answer(&s->there, p->key.protocol, &answer);
     struct flow* back = bpf_map_lookup_elem(&nascent, &answer);
     if (!back || back->packets == 0) return 0;
-    struct record* r = bpf_map_lookup_elem(&nascent_records, &f->id);
-    struct scratch* s = scratch();
-    if (!r || !s) return 0;
-    s->there = *f;
+    struct record* r = bpf_map_lookup_elem(&nascent_records, &s->there.id);
+    if (!r) return 0;
     s->back = *back;
     s->record = *r;
+    if (bpf_map_lookup_elem(&nascent, &answer) != back) return 0;
+    if (bpf_map_lookup_elem(&nascent_records, &s->there.id) != r) return 0;
     s->record.started = bpf_ktime_get_ns(); /* CLOCK_MONOTONIC; the process turns it into a date */
     u64* load = bpf_map_lookup_elem(&loads, &s->record.endpoint);
     if (load) {
         s->there.flags |= flow_counted;
         s->back.flags |= flow_counted;
     }
-    if (bpf_map_update_elem(&records, &f->id, &s->record, BPF_ANY)) goto full;
+    const u64 id = s->there.id;
+    /* Two segments of the client may come on two cores at one time: the first one settles it. */
+    const long taken = bpf_map_update_elem(&records, &id, &s->record, BPF_NOEXIST);
+    if (taken == -EEXIST) return 0;
+    if (taken) goto full;
     if (bpf_map_update_elem(&flows, &answer, &s->back, BPF_NOEXIST)) goto full_record;
     if (bpf_map_update_elem(&flows, &p->key, &s->there, BPF_NOEXIST)) goto full_back;
     if (load) __sync_fetch_and_add(load, 1);
-    const u64 id = s->there.id;
     bpf_map_delete_elem(&nascent, &answer);
     bpf_map_delete_elem(&nascent, &p->key);
     bpf_map_delete_elem(&nascent_records, &id);
-    struct event* e = bpf_ringbuf_reserve(&events, sizeof *e, 0);
+    struct event* e = new_event(id, event_opened);
     if (!e) return 0;
-    __builtin_memset(e, 0, sizeof *e);
-    e->id = id;
-    e->kind = event_opened;
     e->key = p->key;
     bpf_ringbuf_submit(e, 0);
     return 0;
 full_back:
     bpf_map_delete_elem(&flows, &answer);
 full_record:
-    bpf_map_delete_elem(&records, &s->there.id);
+    bpf_map_delete_elem(&records, &id);
 full:
     /* It goes on as nascent, and may be evicted. */
     count(counter_table_full);
@@ -347,13 +348,19 @@ static __always_inline int known_l4(struct __sk_buff* skb, struct packet* p, str
         saw_reset(p, f);
     else
         account(skb, p, f, now);
-    if (is_nascent && f->flags & flow_from_client && !(p->tcp_flags & (tcp_syn | tcp_rst))) {
-        /* The flow may go as soon as it is no longer the table's. */
+    if (is_nascent) {
+        /* Another core may evict it at any time, and use its place for another flow: a copy is good if the place was
+         * this flow's after it. */
         struct scratch* s = scratch();
         if (!s) return DROP;
-        establish(p, f);
-        struct flow* settled = bpf_map_lookup_elem(&flows, &p->key);
-        if (settled) f = settled;
+        s->there = *f;
+        if (bpf_map_lookup_elem(&nascent, &p->key) != f) {
+            /* Or it has settled it just now. */
+            f = bpf_map_lookup_elem(&flows, &p->key);
+            return f ? forward(skb, p, f) : DROP;
+        }
+        f = &s->there;
+        if (f->flags & flow_from_client && !(p->tcp_flags & (tcp_syn | tcp_rst))) establish(p);
     }
     return forward(skb, p, f);
 }
@@ -434,6 +441,10 @@ int change_tunnel(struct __sk_buff* skb) {
     key_of_answer(there, IPPROTO_TCP, &answer);
     struct flow* back = bpf_map_lookup_elem(&flows, &answer);
     if (!back || back->id != c.id) return 1;
+    if (c.state == state_killed) {
+        there->state = back->state = state_killed;
+        return 0;
+    }
     r->cut_client = c.of_client.received;
     r->cut_endpoint = c.of_endpoint.received;
     r->sent_client = c.of_client.sent;
@@ -456,6 +467,16 @@ int change_tunnel(struct __sk_buff* skb) {
     see_acknowledged(&c.client, there, there->acknowledged);
     see_acknowledged(&answer, back, back->acknowledged);
     return 0;
+}
+
+/* Run by the process on a `forgetting` (layout.h): both flows of a tunnel. 0, or 1: the 4-tuple is another's. */
+SEC("tc")
+int forget_tunnel(struct __sk_buff* skb) {
+    struct forgetting c;
+    if (bpf_skb_load_bytes(skb, ETH_HLEN, &c, sizeof c)) return 1;
+    const struct flow* f = find_flow(&c.key);
+    if (!f || f->id != c.id) return 1;
+    return forget(&c.key, f);
 }
 
 /* Run once by the loader, on an IPv6 packet: 0 if the kernel knows the flag. */
