@@ -121,7 +121,9 @@ const char* KernelHandOff::prepare(const tunnel::Tunnel& tunnel) {
     flow.id = tunnel.id;
     for (const End* end : {&client_, &endpoint_}) {
         const auto old = tables.flows.find(end->key);
-        if (old && (old->flags & layout::flow_closed) == 0) return "4-tuple is taken";
+        if (!old) continue;
+        if ((old->flags & layout::flow_closed) == 0) return "4-tuple is taken";
+        context_.program.forget(end->key, old->id);
     }
     if (tables.records.insert(tunnel.id, record) != 0) return "table is full";
     if (tables.flows.put(client_.key, flow) != 0 || tables.flows.put(endpoint_.key, flow) != 0) {

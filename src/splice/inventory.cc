@@ -270,7 +270,7 @@ void Inventory::end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reas
 void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record& record,
                        std::optional<tunnel::CloseReason> reason, std::optional<tunnel::Side> by) {
     if (!finished_.insert(id).second) return;
-    ended_.push_back({loop_.now(), pair.client_key, pair.endpoint_key, id});
+    ended_.push_back({loop_.now(), pair.client_key, id});
     tunnel::Tunnel t = value_of(pair, id, record);
     if (reason) {
         t.reason = *reason;
@@ -297,8 +297,7 @@ void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record&
 void Inventory::bury() {
     while (!ended_.empty() && loop_.now() - ended_.front().since >= quiet_time) {
         const Ended& dead = ended_.front();
-        // Each by itself: a new connection may have taken one of them.
-        for (const auto& key : {dead.client_key, dead.endpoint_key}) program_.forget(key, dead.id);
+        program_.forget(dead.client_key, dead.id);
         finished_.erase(dead.id);
         ended_.pop_front();
     }

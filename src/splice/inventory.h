@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -83,7 +84,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     };
     struct Ended {
         net::TimePoint since;
-        layout::flow_key client_key, endpoint_key;
+        layout::flow_key client_key;
         std::uint64_t id;
     };
     struct Probed {
@@ -133,7 +134,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     std::unique_ptr<::ring_buffer, RingFree> ring_;
     int ring_fd_ = -1;
     std::deque<Ended> ended_;
-    std::unordered_set<std::uint64_t> finished_;  // ids in ended_
+    boost::unordered_flat_set<std::uint64_t> finished_;  // ids in ended_
     std::unordered_map<layout::flow_key, Probed, KeyHash, KeyEqual> probed_;
     std::size_t probes_left_ = 0;
     std::uint64_t sweeps_ = 0, events_lost_ = 0;

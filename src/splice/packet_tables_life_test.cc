@@ -252,5 +252,87 @@ TEST_P(TunnelLife, TwoClientsNeverGetTheSameMasquerade) {
     EXPECT_EQ(node_->tables().nascent.size(), 128U);
 }
 
+// The endpoint may have the last connection in TIME_WAIT: it lets in what goes on from there.
+TEST_P(TunnelLife, AClientHasTheSameMasqueradeAgain) {
+    apply({frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)}))});
+    node_->tables().settings.put(0, layout::settings{20'000, 20'063, 0});
+    const auto masquerade = [&](const net::SocketAddress& from) {
+        const Seen there = run(segment(from, {external_ip(), 80}));
+        Packet refusal = segment(there.packet.destination, there.packet.source, rst | ack);
+        refusal.sequence = 0;
+        refusal.acknowledgment = 1'001;
+        run(refusal, "pod0");
+        return there.packet.source.port;
+    };
+    EXPECT_EQ(masquerade({client(2), 20'010}), 20'010) << "its own, where that is ours to give";
+    const std::uint16_t port = masquerade({client(2), 40'000});
+    EXPECT_EQ(masquerade({client(2), 40'000}), port);
+    // Another client has its usual port: it gets a second one, always the same, too.
+    open({client(3), port}, {external_ip(), 80});
+    const std::uint16_t second = masquerade({client(2), 40'000});
+    EXPECT_NE(second, port);
+    EXPECT_EQ(masquerade({client(2), 40'000}), second);
+}
+
+TEST_P(TunnelLife, ATunnelThatHasEndedGivesItsPortWhenNoneIsLeft) {
+    apply({frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)}))});
+    node_->tables().settings.put(0, layout::settings{20'000, 20'003, 0});
+    const net::SocketAddress to{external_ip(), 80};
+    for (std::uint16_t n = 0; n < 4; ++n)
+        open({client(2), static_cast<std::uint16_t>(20'000 + n)}, to);
+    EXPECT_EQ(run(segment({client(3), 1'000}, to)).verdict, dropped);
+    const auto ended = make_key({client(2), 20'002}, to, IPPROTO_TCP);
+    auto flow = *node_->tables().flows.find(ended);
+    const auto answer = key_of_answer(flow, IPPROTO_TCP);
+    flow.flags |= layout::flow_closed;
+    node_->tables().flows.put(ended, flow);
+    auto back = *node_->tables().flows.find(answer);
+    back.flags |= layout::flow_closed;
+    node_->tables().flows.put(answer, back);
+    EXPECT_EQ(run(segment({client(3), 1'000}, to)).packet.source.port, 20'002);
+    EXPECT_FALSE(node_->tables().flows.has(ended));
+    EXPECT_FALSE(node_->tables().flows.has(answer));
+}
+
+// The second of two cores on which the client's segments come at one time.
+TEST_P(TunnelLife, ThatAnotherCoreIsSettlingIsLeftToIt) {
+    apply({frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)}))});
+    const net::SocketAddress from{client(2), 40'000}, to{external_ip(), 80};
+    const Seen there = run(segment(from, to));
+    const auto key = make_key(from, to, IPPROTO_TCP);
+    layout::record record{};
+    record.route = 5;
+    const std::uint64_t id = node_->tables().nascent.find(key)->id;
+    node_->tables().records.put(id, record);
+    Packet answer = segment(there.packet.destination, there.packet.source, syn | ack);
+    answer.acknowledgment = 1'001;
+    run(answer, "pod0");
+    Packet data = segment(from, to, ack);
+    data.sequence = 1'001;
+    EXPECT_EQ(run(data).verdict, redirected);
+    EXPECT_FALSE(node_->tables().flows.has(key));
+    EXPECT_TRUE(node_->tables().nascent.has(key));
+    EXPECT_EQ(node_->tables().records.find(id)->route, 5U);
+}
+
+TEST_P(TunnelLife, IsForgottenByItsIdOnly) {
+    apply({frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)}))});
+    const net::SocketAddress from{client(2), 40'000}, to{external_ip(), 80};
+    const auto key = make_key(from, to, IPPROTO_TCP);
+    open(from, to);
+    const auto flow = *node_->tables().flows.find(key);
+    const auto answer = key_of_answer(flow, IPPROTO_TCP);
+    node_->program().forget(key, flow.id + 1);
+    EXPECT_TRUE(node_->tables().flows.has(key));
+    auto other = *node_->tables().flows.find(answer);
+    other.id = flow.id + 1;
+    node_->tables().flows.put(answer, other);
+    node_->program().forget(key, flow.id);
+    EXPECT_FALSE(node_->tables().flows.has(key));
+    EXPECT_TRUE(node_->tables().flows.has(answer)) << "another's by now";
+    node_->program().forget(answer, flow.id + 1);
+    EXPECT_FALSE(node_->tables().flows.has(answer));
+}
+
 }  // namespace
 }  // namespace hawser::splice::testing

@@ -53,7 +53,7 @@ TABLE(next_id, BPF_MAP_TYPE_PERCPU_ARRAY, u32, u64, 1, 0);
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 1 << 22); /* three seconds of 10,000 tunnels each */
+    __uint(max_entries, 1 << 21); /* a second and a half of 10,000 tunnels each */
 } events SEC(".maps");
 
 /* Too large for the stack of 512 bytes. */

@@ -246,12 +246,14 @@ CHECKED_ONCE int claim(const struct packet* p, struct flow* there, struct flow* 
             forget(&answer, other);
         }
         if (bpf_map_update_elem(&nascent, &answer, back, BPF_NOEXIST)) {
-            /* Left by a handshake of the same client that came to nothing? */
+            /* Left by a handshake that was refused, or by one of the same client that came to nothing? */
             other = bpf_map_lookup_elem(&nascent, &answer);
-            if (!other || !same_address(&other->destination, &p->key.source) ||
-                other->destination_port != p->key.source_port || !same_address(&other->source, &p->key.destination) ||
-                other->source_port != p->key.destination_port)
-                continue;
+            if (!other) continue;
+            const int same_client = same_address(&other->destination, &p->key.source) &&
+                                    other->destination_port == p->key.source_port &&
+                                    same_address(&other->source, &p->key.destination) &&
+                                    other->source_port == p->key.destination_port;
+            if (!same_client && !(other->flags & flow_closed)) continue;
             if (bpf_map_update_elem(&nascent, &answer, back, BPF_ANY)) continue;
         }
         if (bpf_map_update_elem(&nascent, &p->key, there, BPF_ANY) == 0) return 0;
