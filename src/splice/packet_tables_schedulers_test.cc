@@ -79,10 +79,11 @@ TEST_P(Choices, OfGroupsTooLargeToScanAreThoseOfTheMaglevTable) {
     for (const auto& [scheduler, seed] : rows) {
         SCOPED_TRACE(catalog::to_string(scheduler));
         const auto endpoints = of(1'500, scheduler);
-        const auto& entries = balance::MaglevTable(*endpoints).entries();
+        const balance::MaglevTable table(*endpoints);
+        const auto& entries = table.entries();
         for (unsigned n = 0; n < 300; ++n) {
             const auto from = far_client(GetParam(), n);
-            const auto& key = scheduler == Scheduler::destination_hash ? external_ip() : from;
+            const net::IpAddress key = scheduler == Scheduler::destination_hash ? external_ip() : from;
             const auto wanted = entries[balance::stable_hash(key, seed) % entries.size()];
             ASSERT_EQ(reached({from, 999}, {external_ip(), 80}), endpoints->endpoints[wanted].address);
         }
