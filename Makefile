@@ -48,8 +48,8 @@ unit: build-tests
 e2e: build-tests
 	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin tests/run python
 
-# What bytes from the network and from files meet, and what threads share; MODULES names others (control app im splice).
-asan: MODULES ?= net catalog balance manifest nginx http1 http_rules tunnel gateway
+# What bytes from the network and from files meet, and what threads share; MODULES names others (control app im).
+asan: MODULES ?= net catalog balance manifest nginx http1 http_rules tunnel gateway splice
 asan: test-deps
 	@tests/sanitized address,undefined build-asan $(MODULES)
 

@@ -353,13 +353,14 @@ void KernelHandOff::close() {
 
 bool KernelHandOff::end(tunnel::CloseReason reason, std::optional<tunnel::Side> by) {
     read_numbers();
-    const bool known = tell(layout::state_spliced);
-    close();
-    if (known)
-        context_.inventory.end_soon(client_.key, id_, reason, by);
-    else
+    if (!tell(layout::state_spliced)) {
         forget();  // what is left of it
-    return known;
+        phase_ = Phase::over;
+        return false;
+    }
+    close();
+    context_.inventory.end_soon(client_.key, id_, reason, by);
+    return true;
 }
 
 }  // namespace hawser::splice

@@ -374,8 +374,12 @@ void Inventory::sweep() {
     loads_.clear();
     probes_left_ = limits_.probes_per_second *
                    static_cast<std::size_t>(std::max<std::int64_t>(1, limits_.sweep.count() / 1000));
-    tables_.flows.each(
-        [this, now](const layout::flow_key& key, const layout::flow& flow) { look_at(key, flow, now); });
+    const bool thorough = ++sweeps_ % 10 == 0;
+    std::vector<std::uint64_t> seen;  // eight bytes a tunnel, and gone after the sweep
+    tables_.flows.each([&](const layout::flow_key& key, const layout::flow& flow) {
+        if (thorough && (flow.flags & layout::flow_from_client) != 0) seen.push_back(flow.id);
+        look_at(key, flow, now);
+    });
     // What the program's counting may have missed, such as tunnels that ended here.
     tables_.loads.each([this](std::uint64_t endpoint, std::uint64_t load) {
         const auto counted = loads_.find(endpoint);
@@ -386,24 +390,7 @@ void Inventory::sweep() {
         events_lost_ = lost;
         finish_unheard();
     }
-    // Records whose flows a new connection of the same client has replaced: their last word has not been
-    // said.
-    if (++sweeps_ % 10 == 0) {
-        std::unordered_map<std::uint64_t, layout::record> without;
-        tables_.records.each([&](std::uint64_t id, const layout::record& record) {
-            if (record.state == layout::state_spliced && !finished_.contains(id)) without.emplace(id, record);
-        });
-        tables_.flows.each(
-            [&](const layout::flow_key&, const layout::flow& flow) { without.erase(flow.id); });
-        std::erase_if(lonely_, [&](const auto& item) { return !without.contains(item.first); });
-        for (const auto& [id, record] : without) {
-            if (++lonely_[id] < 2) continue;
-            lonely_.erase(id);
-            finish({}, id, record,
-                   (record.flags & layout::record_closed) != 0 ? std::optional<tunnel::CloseReason>()
-                                                               : tunnel::CloseReason::failed);
-        }
-    }
+    if (thorough) finish_lonely(seen);
     const std::lock_guard guard(mutex_);
     counts_ = counting_;
 }
@@ -416,6 +403,28 @@ void Inventory::finish_unheard() {
         if (record.state == layout::state_spliced && (record.flags & over) != 0)
             finish({}, id, record, std::nullopt);
     });
+}
+
+// Records whose flows a new connection of the same client has replaced: their last word has not been said.
+// `seen`: the tunnels that have flows. One that has just opened may be without for one sweep.
+void Inventory::finish_lonely(std::vector<std::uint64_t>& seen) {
+    std::sort(seen.begin(), seen.end());
+    std::vector<std::pair<std::uint64_t, layout::record>> without;
+    tables_.records.each([&](std::uint64_t id, const layout::record& record) {
+        if (record.state == layout::state_spliced && !finished_.contains(id) &&
+            !std::binary_search(seen.begin(), seen.end(), id))
+            without.emplace_back(id, record);
+    });
+    decltype(lonely_) still;
+    for (const auto& [id, record] : without) {
+        if (!lonely_.contains(id))
+            still.insert(id);
+        else
+            finish({}, id, record,
+                   (record.flags & layout::record_closed) != 0 ? std::optional<tunnel::CloseReason>()
+                                                               : tunnel::CloseReason::failed);
+    }
+    lonely_ = std::move(still);
 }
 
 void Inventory::add_names_in_use(std::unordered_set<std::uint64_t>& keys) const {

@@ -122,6 +122,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     void finish(const Pair& pair, std::uint64_t id, const layout::record& record,
                 std::optional<tunnel::CloseReason> reason, std::optional<tunnel::Side> by = {});
     void finish_unheard();
+    void finish_lonely(std::vector<std::uint64_t>& seen);
     Tail tail_of(std::uint64_t id);  // taken out; home is null where this process has none
     void bury();                     // flows whose quiet time is over
 
@@ -140,7 +141,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     std::uint64_t sweeps_ = 0, events_lost_ = 0;
     Counts counting_;
     std::unordered_map<std::uint64_t, std::int64_t> loads_;
-    std::unordered_map<std::uint64_t, unsigned> lonely_;    // records without flows, and for how many sweeps
+    boost::unordered_flat_set<std::uint64_t> lonely_;       // records that were without flows ten sweeps ago
     mutable std::mutex mutex_;                              // of what follows
     boost::unordered_flat_map<std::uint64_t, Tail> tails_;  // of the tunnels of this process's relays
     Counts counts_;

@@ -36,7 +36,8 @@ class HandOff {
     // Once is_spliced(): closes the sockets in silence, at once.
     virtual void close() = 0;
     // In transit: closes the sockets in silence and has the splicer end the tunnel, which says RST to both
-    // ends, or finds that it has ended by itself. False: the kernel has lost it, and it is the relay's to end.
+    // ends, or finds that it has ended by itself. False: the kernel has lost it, and it is the relay's to
+    // end, the sockets as they are.
     virtual bool end(CloseReason reason, std::optional<Side> by) = 0;
 };
 
