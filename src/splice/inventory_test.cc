@@ -56,6 +56,13 @@ class InventoryTest : public PacketTest {
             loop_, node_->program(), *names_,
             Inventory::Callbacks{{}, [this](const tunnel::Tunnel& t) { closed_.push_back(t); }}, limits);
     }
+    // So many probes, one in each sweep.
+    void make_probing(int probes) {
+        Inventory::Limits limits;
+        limits.probe_interval = std::chrono::seconds(0);
+        limits.probes = probes;
+        make(limits);
+    }
     // A spliced tunnel whose ends were last heard of so long ago.
     void add(std::uint64_t id, std::chrono::seconds silent = {}, std::uint32_t idle_seconds = 3600) {
         const auto port = static_cast<std::uint16_t>(10'000 + id);
@@ -127,10 +134,7 @@ TEST_F(InventoryTest, ListsTunnelsByIdInPagesWithEverythingThatIsKnown) {
 }
 
 TEST_F(InventoryTest, ASilentPeerIsProbedAndADeadOneResetsBothEnds) {
-    Inventory::Limits limits;
-    limits.probe_interval = std::chrono::seconds(0);
-    limits.probes = 2;
-    make(limits);
+    make_probing(2);
     add(7, std::chrono::seconds(61));
     Cable client("client0x"), pod("pod0x");
     inventory_->sweep();
@@ -156,10 +160,7 @@ TEST_F(InventoryTest, ASilentPeerIsProbedAndADeadOneResetsBothEnds) {
 
 // The last acknowledgement has been lost, and both ends are gone: nobody repeats it.
 TEST_F(InventoryTest, ATunnelOfTwoFinsIsProbedTooAndHasFinishedWhenNobodyAnswers) {
-    Inventory::Limits limits;
-    limits.probe_interval = std::chrono::seconds(0);
-    limits.probes = 1;
-    make(limits);
+    make_probing(1);
     add(7, std::chrono::seconds(61));
     node_->tables().flows.each([this](const layout::flow_key& key, layout::flow flow) {
         flow.flags |= layout::flow_fin | layout::flow_peer_fin;
@@ -177,10 +178,7 @@ TEST_F(InventoryTest, ATunnelOfTwoFinsIsProbedTooAndHasFinishedWhenNobodyAnswers
 }
 
 TEST_F(InventoryTest, APeerThatAnswersAProbeLives) {
-    Inventory::Limits limits;
-    limits.probe_interval = std::chrono::seconds(0);
-    limits.probes = 1;
-    make(limits);
+    make_probing(1);
     add(7, std::chrono::seconds(61));
     inventory_->sweep();
     // Both answer: the program notes when.
