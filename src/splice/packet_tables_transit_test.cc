@@ -189,6 +189,26 @@ TEST_P(Changes, OfTwoFinsThatAreAcknowledgedCloseTheTunnel) {
     EXPECT_EQ(node_->events().size(), 0U) << "it ends once";
 }
 
+TEST_P(Changes, ThatKillLeaveWhatWasCounted) {
+    for (const std::uint8_t protocol : {IPPROTO_TCP, IPPROTO_UDP}) {
+        layout::flow_key client = tunnel_.up_key(), endpoint = tunnel_.down_key();
+        client.protocol = endpoint.protocol = protocol;
+        node_->tables().flows.put(client, tunnel_.up);
+        node_->tables().flows.put(endpoint, tunnel_.down);
+        node_->tables().records.put(tunnel_id, tunnel_.record);
+        layout::change c{};
+        c.id = tunnel_id;
+        c.client = client;
+        c.state = layout::state_killed;
+        ASSERT_TRUE(apply(c));
+        EXPECT_EQ(flow(client).state, layout::state_killed);
+        EXPECT_EQ(flow(endpoint).state, layout::state_killed);
+        EXPECT_EQ(flow(client).sequence_end, tunnel_.up.sequence_end);
+        EXPECT_EQ(record().state, layout::state_spliced);
+        EXPECT_EQ(record().bytes_in, tunnel_.record.bytes_in);
+    }
+}
+
 TEST_P(Changes, OfATunnelThatIsNotThereAreRefused) {
     put(layout::state_transit);
     layout::change c = change(layout::state_spliced);

@@ -438,7 +438,7 @@ int change_tunnel(struct __sk_buff* skb) {
     struct flow* there = bpf_map_lookup_elem(&flows, &c.client);
     if (!r || !there || there->id != c.id) return 1;
     struct flow_key answer;
-    key_of_answer(there, IPPROTO_TCP, &answer);
+    key_of_answer(there, c.client.protocol, &answer);
     struct flow* back = bpf_map_lookup_elem(&flows, &answer);
     if (!back || back->id != c.id) return 1;
     if (c.state == state_killed) {
