@@ -171,9 +171,9 @@ tunnel::HandOff::Step KernelHandOff::advance(const Relayed& relayed) {
         close();
     }
     if (phase_ == Phase::over) return Step::spliced;
-    if (phase_ == Phase::transit) return try_to_finish(relayed);
+    if (phase_ == Phase::transit) return try_to_finish();
     bool busy = true;
-    const Step step = relayed.quiet ? try_to_cut(relayed, busy) : Step::wait;
+    const Step step = relayed.quiet ? try_to_cut(busy) : Step::wait;
     if (step != Step::wait) return step;
     if (busy && ++tries_ == tries_before_narrowing) {
         why_not_ = "busy";
@@ -202,12 +202,12 @@ bool KernelHandOff::is_silent(const End& end) {
     return facts && !facts->peer_finished;
 }
 
-tunnel::HandOff::Step KernelHandOff::try_to_cut(const Relayed& relayed, bool& busy) {
+tunnel::HandOff::Step KernelHandOff::try_to_cut(bool& busy) {
     if (unsent(client_.fd) != 0 || unsent(endpoint_.fd) != 0) return Step::wait;
     // The handshakes of the two connections differ: until each end has its own, the other's must not reach it
     // as the head of a segment that is repeated.
-    if (unacknowledged(client_.fd) > static_cast<std::int64_t>(relayed.from_endpoint.bytes) ||
-        unacknowledged(endpoint_.fd) > static_cast<std::int64_t>(relayed.from_client.bytes))
+    if (unacknowledged(client_.fd) > static_cast<std::int64_t>(relayed_.from_endpoint.bytes) ||
+        unacknowledged(endpoint_.fd) > static_cast<std::int64_t>(relayed_.from_client.bytes))
         return Step::wait;
     layout::flow from_client{}, from_endpoint{};
     const bool client_is_fresh = has_been_seen(client_, from_client);
@@ -283,16 +283,16 @@ layout::flow KernelHandOff::flow_of(const End& from, const End& to, const layout
     return flow;
 }
 
-tunnel::HandOff::Step KernelHandOff::try_to_finish(const Relayed& relayed) {
+tunnel::HandOff::Step KernelHandOff::try_to_finish() {
     // What the relay has passed on since the cut, our sockets have sent too: its acknowledgements are theirs
     // to hear of, or they would repeat it for ever. And what they still received is the relay's.
     if (read_numbers() && !tell(layout::state_transit)) return lost();
-    if (!relayed.quiet || Clock::now() - cut_at_ < grace) return Step::transit;
+    if (!relayed_.quiet || Clock::now() - cut_at_ < grace) return Step::transit;
     if (unread(client_.fd) > 0 || unread(endpoint_.fd) > 0) return Step::transit;
     for (const End* end : {&client_, &endpoint_}) {
         // FIONREAD does not tell of a FIN: the relay must have read it, and passed it on.
         const auto facts = facts_of(end->fd);
-        const bool finished = end == &client_ ? relayed.client_finished : relayed.endpoint_finished;
+        const bool finished = end == &client_ ? relayed_.client_finished : relayed_.endpoint_finished;
         if (facts && facts->peer_finished && !finished) return Step::transit;
         // Everything that our socket was ever given has arrived: it says so, or the program has seen it
         // acknowledged.

@@ -62,8 +62,8 @@ class KernelHandOff final : public tunnel::HandOff {
     const char* prepare(const tunnel::Tunnel& tunnel);
     const char* check() const;
     // busy: it waits for bytes that are under way, not for an answer.
-    Step try_to_cut(const Relayed& relayed, bool& busy);
-    Step try_to_finish(const Relayed& relayed);
+    Step try_to_cut(bool& busy);
+    Step try_to_finish();
     bool read_numbers();
     bool tell(layout::tunnel_state state) const;
     Step lost();
