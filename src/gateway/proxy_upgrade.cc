@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ProxyExchange: a 101, and handshakes that failed.
-#include <forward_list>
+#include <memory>
+#include <vector>
 
 #include "gateway/handshake.h"
 #include "gateway/proxy_exchange.h"
@@ -82,28 +83,27 @@ class UpgradeEnd final : public Worker::TunnelEnd {
 
     void ended(const tunnel::Tunnel& tunnel) override {
         TunnelEnd::ended(tunnel);
-        for (const FrozenLog& log : logs) write(log, tunnel);
-    }
-
-    balance::Hold hold;
-    LimitHold limits;
-    std::forward_list<FrozenLog> logs;
-    std::uint64_t head_sent = 0;  // bytes of the 101
-    SteadyTime request_started, attempt_started;
-
-  private:
-    void write(const FrozenLog& log, const tunnel::Tunnel& tunnel) {
+        if (!logging) return;
         FrozenLog::End end;
-        end.head_sent = head_sent;
-        end.bytes_sent = head_sent + tunnel.from_endpoint.bytes;
+        end.head_sent = logging->head_sent;
+        end.bytes_sent = logging->head_sent + tunnel.from_endpoint.bytes;
         end.endpoint_sent = tunnel.from_client.bytes;
         end.endpoint_received = tunnel.from_endpoint.bytes;
         end.now = worker_.loop().system_now();
         end.now_steady = worker_.loop().now();
-        end.duration = std::chrono::duration_cast<Duration>(end.now_steady - request_started);
-        end.endpoint_duration = std::chrono::duration_cast<Duration>(end.now_steady - attempt_started);
-        worker_.logs().write(log.path(), log.render(end));
+        end.duration = std::chrono::duration_cast<Duration>(end.now_steady - logging->request_started);
+        end.endpoint_duration = std::chrono::duration_cast<Duration>(end.now_steady - logging->attempt_started);
+        for (const FrozenLog& log : logging->logs) worker_.logs().write(log.path(), log.render(end));
     }
+
+    struct Logging {
+        std::uint64_t head_sent = 0;  // bytes of the 101
+        SteadyTime request_started, attempt_started;
+        std::vector<FrozenLog> logs;
+    };
+    balance::Hold hold;
+    LimitHold limits;
+    std::unique_ptr<Logging> logging;  // null: no log wants a line
 };
 
 }  // namespace
@@ -143,13 +143,14 @@ net::Task<HttpConnection::After> ProxyExchange::open_tunnel() {
     auto end = std::make_unique<UpgradeEnd>(worker_);
     end->hold = std::move(hold_);
     end->limits = std::move(limit_hold_);
-    end->head_sent = connection_.bytes_to_client_;
-    end->request_started = x_.started_steady;
-    end->attempt_started = attempt_started_;
     x_.bytes_sent = connection_.bytes_to_client_;
-    for (const auto& log : settings_.access_logs)
-        if (wants_log(log, x_)) end->logs.emplace_front(log, x_);
-    end->logs.reverse();
+    for (const auto& log : settings_.access_logs) {
+        if (!wants_log(log, x_)) continue;
+        if (!end->logging)
+            end->logging = std::make_unique<UpgradeEnd::Logging>(
+                UpgradeEnd::Logging{x_.bytes_sent, x_.started_steady, attempt_started_, {}});
+        end->logging->logs.emplace_back(log, x_);
+    }
     worker_.open_tunnel(std::move(tunnel), std::move(ends), std::move(connection_.pass_), std::move(end));
     co_return After::tunnel;
 }

@@ -19,8 +19,9 @@ namespace {
 // it.
 constexpr net::Duration quiet_time{10'000};
 constexpr std::uint64_t second_ns = 1'000'000'000;
-// A sweep may take this part of a core.
+// Sweeping may take this part of a core, and the loop at once for about so long.
 constexpr int sweep_share = 20;
+constexpr std::uint64_t slice_ns = 5'000'000;
 
 std::uint64_t now_ns(clockid_t clock) {
     timespec now{};
@@ -84,10 +85,20 @@ net::Result<void> Inventory::open() {
 void Inventory::on_events(std::uint32_t) { ring_buffer__consume(ring_.get()); }
 
 void Inventory::on_timer() {
-    const auto began = std::chrono::steady_clock::now();
-    sweep();
-    const auto took = std::chrono::duration_cast<net::Duration>(std::chrono::steady_clock::now() - began);
-    loop_.timers().set(*this, loop_.now() + std::max(limits_.sweep, took * sweep_share));
+    const std::uint64_t began = now_ns(CLOCK_THREAD_CPUTIME_ID);
+    if (!sweep_) begin_sweep();
+    const std::chrono::duration<double> since = loop_.now() - probes_counted_;
+    const auto rate = static_cast<double>(limits_.probes_per_second);
+    probes_left_ = std::min(rate, probes_left_ + rate * since.count());
+    probes_counted_ = loop_.now();
+    std::uint64_t took = 0;
+    bool more = true;
+    while (more && took < slice_ns) {
+        more = go_on_with_sweep();
+        took = now_ns(CLOCK_THREAD_CPUTIME_ID) - began;
+    }
+    const auto rest = std::chrono::ceil<net::Duration>(std::chrono::nanoseconds(took * (sweep_share - 1)));
+    loop_.timers().set(*this, loop_.now() + (more ? rest : std::max<net::Duration>(limits_.sweep, rest)));
 }
 
 void Inventory::on_event(const layout::event& event) {
@@ -294,13 +305,15 @@ void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record&
         callbacks_.closed(t);
 }
 
-void Inventory::bury() {
-    while (!ended_.empty() && loop_.now() - ended_.front().since >= quiet_time) {
+bool Inventory::bury() {
+    for (std::uint32_t i = 0; i < Table<int, int>::most_at_once; ++i) {
+        if (ended_.empty() || loop_.now() - ended_.front().since < quiet_time) return false;
         const Ended& dead = ended_.front();
         program_.forget(dead.client_key, dead.id);
         finished_.erase(dead.id);
         ended_.pop_front();
     }
+    return true;
 }
 
 void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, std::uint64_t now) {
@@ -320,14 +333,15 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
         return finish(*pair, flow.id, *record, std::nullopt);
 
     const bool udp = key.protocol == IPPROTO_UDP;
-    ++(!is_l4(*record) ? counting_.l7 : udp ? counting_.l4_udp : counting_.l4_tcp);
-    if ((flow.flags & layout::flow_counted) != 0) ++loads_[record->endpoint];
+    Counts& counts = sweep_->counts;
+    ++(!is_l4(*record) ? counts.l7 : udp ? counts.l4_udp : counts.l4_tcp);
+    if ((flow.flags & layout::flow_counted) != 0) ++sweep_->loads[record->endpoint];
     bool has_tail = false;
     {
         const std::lock_guard guard(mutex_);
         has_tail = tails_.contains(flow.id);
     }
-    if (!has_tail) ++counting_.by_service[names_.find(record->service)];
+    if (!has_tail) ++sweep_->services[record->service];
 
     const std::uint64_t last = std::max(flow.last_data, pair->endpoint.last_data);
     const std::uint64_t idle_ns = std::uint64_t{flow.idle_seconds} * second_ns;
@@ -358,8 +372,8 @@ void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow&
         if ((flow.flags & finished) == finished) return finish(pair, flow.id, record, std::nullopt);
         return end(pair, flow.id, tunnel::CloseReason::timed_out);
     }
-    if (probes_left_ == 0) return;
-    --probes_left_;
+    if (probes_left_ < 1) return;
+    probes_left_ -= 1;
     state.last_seen = flow.last_seen;
     state.next = loop_.now() + limits_.probe_interval;
     ++state.sent;
@@ -367,32 +381,68 @@ void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow&
     send_probe(key, flow, client ? pair.endpoint : pair.client);
 }
 
+Inventory::Sweep::Sweep(const Tables& tables, bool all_records) : flows(tables.flows) {
+    if (all_records) records.emplace(tables.records);
+}
+
 void Inventory::sweep() {
-    bury();
-    const std::uint64_t now = now_ns(CLOCK_MONOTONIC);
-    counting_ = {};
-    loads_.clear();
-    probes_left_ = limits_.probes_per_second *
-                   static_cast<std::size_t>(std::max<std::int64_t>(1, limits_.sweep.count() / 1000));
-    const bool thorough = ++sweeps_ % 10 == 0;
-    std::vector<std::uint64_t> seen;  // eight bytes a tunnel, and gone after the sweep
-    tables_.flows.each([&](const layout::flow_key& key, const layout::flow& flow) {
-        if (thorough && (flow.flags & layout::flow_from_client) != 0) seen.push_back(flow.id);
-        look_at(key, flow, now);
-    });
-    // What the program's counting may have missed, such as tunnels that ended here.
-    tables_.loads.each([this](std::uint64_t endpoint, std::uint64_t load) {
-        const auto counted = loads_.find(endpoint);
-        const auto right = counted == loads_.end() ? 0 : static_cast<std::uint64_t>(counted->second);
-        if (load != right) tables_.loads.replace(endpoint, right);
-    });
-    if (const std::uint64_t lost = program_.count(layout::counter_event_lost); lost != events_lost_) {
-        events_lost_ = lost;
-        finish_unheard();
+    begin_sweep();
+    while (go_on_with_sweep()) {
     }
-    if (thorough) finish_lonely(seen);
-    const std::lock_guard guard(mutex_);
-    counts_ = counting_;
+}
+
+void Inventory::begin_sweep() {
+    sweep_.emplace(tables_, ++sweeps_ % 10 == 0);
+    probes_left_ = static_cast<double>(limits_.probes_per_second);
+    tables_.loads.each(
+        [this](std::uint64_t endpoint, std::uint64_t load) { sweep_->loads_before[endpoint] = load; });
+}
+
+bool Inventory::go_on_with_sweep() {
+    if (bury()) return true;
+    Sweep& sweep = *sweep_;
+    const std::uint64_t now = now_ns(CLOCK_MONOTONIC);
+    if (!sweep.flows_done) {
+        sweep.flows_done = !sweep.flows.step([&](const layout::flow_key& key, const layout::flow& flow) {
+            if (sweep.records && (flow.flags & layout::flow_from_client) != 0) sweep.seen.push_back(flow.id);
+            look_at(key, flow, now);
+        });
+        if (!sweep.flows_done) return true;
+        correct_loads();
+        if (const std::uint64_t lost = program_.count(layout::counter_event_lost); lost != events_lost_) {
+            events_lost_ = lost;
+            finish_unheard();
+        }
+        std::sort(sweep.seen.begin(), sweep.seen.end());
+    }
+    if (sweep.records) {
+        if (sweep.records->step(
+                [this](std::uint64_t id, const layout::record& record) { finish_if_lonely(id, record); }))
+            return true;
+        lonely_ = std::move(sweep.lonely);
+    }
+    for (const auto& [service, count] : sweep.services) sweep.counts.by_service[names_.find(service)] += count;
+    {
+        const std::lock_guard guard(mutex_);
+        counts_ = std::move(sweep.counts);
+    }
+    sweep_.reset();
+    return false;
+}
+
+// What the program's counting may have missed, such as tunnels that ended here. Tunnels have come and gone since
+// the sweep began: what lies within that is no error.
+void Inventory::correct_loads() const {
+    tables_.loads.each([this](std::uint64_t endpoint, std::uint64_t load) {
+        const auto before = sweep_->loads_before.find(endpoint);
+        if (before == sweep_->loads_before.end()) return;
+        const auto counted = sweep_->loads.find(endpoint);
+        const auto now = static_cast<std::int64_t>(load), then = static_cast<std::int64_t>(before->second);
+        const std::int64_t right = counted == sweep_->loads.end() ? 0 : counted->second;
+        const std::int64_t error = now - (now - then) / 2 - right;
+        if (std::abs(error) > std::abs(now - then))
+            tables_.loads.replace(endpoint, static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - error)));
+    });
 }
 
 // Tunnels that ended without a word, and whose flows the same client's next connections may have by now.
@@ -405,26 +455,19 @@ void Inventory::finish_unheard() {
     });
 }
 
-// Records whose flows a new connection of the same client has replaced: their last word has not been said.
-// `seen`: the tunnels that have flows. One that has just opened may be without for one sweep.
-void Inventory::finish_lonely(std::vector<std::uint64_t>& seen) {
-    std::sort(seen.begin(), seen.end());
-    std::vector<std::pair<std::uint64_t, layout::record>> without;
-    tables_.records.each([&](std::uint64_t id, const layout::record& record) {
-        if (record.state == layout::state_spliced && !finished_.contains(id) &&
-            !std::binary_search(seen.begin(), seen.end(), id))
-            without.emplace_back(id, record);
-    });
-    decltype(lonely_) still;
-    for (const auto& [id, record] : without) {
-        if (!lonely_.contains(id))
-            still.insert(id);
-        else
-            finish({}, id, record,
-                   (record.flags & layout::record_closed) != 0 ? std::optional<tunnel::CloseReason>()
-                                                               : tunnel::CloseReason::failed);
+// A record whose flows a new connection of the same client has replaced: its last word has not been said. One
+// that has just opened may be without for one sweep.
+void Inventory::finish_if_lonely(std::uint64_t id, const layout::record& record) {
+    if (record.state != layout::state_spliced || finished_.contains(id) ||
+        std::binary_search(sweep_->seen.begin(), sweep_->seen.end(), id))
+        return;
+    if (!lonely_.contains(id)) {
+        sweep_->lonely.insert(id);
+        return;
     }
-    lonely_ = std::move(still);
+    finish({}, id, record,
+           (record.flags & layout::record_closed) != 0 ? std::optional<tunnel::CloseReason>()
+                                                       : tunnel::CloseReason::failed);
 }
 
 void Inventory::add_names_in_use(std::unordered_set<std::uint64_t>& keys) const {

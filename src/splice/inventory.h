@@ -38,7 +38,7 @@ class Inventory : private net::EventHandler, private net::Timer {
         std::chrono::seconds probe_after{60}, probe_interval{15};
         int probes = 4;                         // without an answer: dead
         std::size_t probes_per_second = 5000;   // of all tunnels; with more the probes come later
-        std::chrono::milliseconds sweep{1000};  // at least; longer when a sweep takes long
+        std::chrono::milliseconds sweep{1000};  // at least; longer when there are very many tunnels
     };
     Inventory(net::Loop& loop, Program& program, Names& names, Callbacks callbacks, Limits limits);
     ~Inventory() override;
@@ -61,7 +61,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     // The highest id below the program's own that a tunnel has, or had, since the tables are there.
     [[nodiscard]] std::uint64_t highest_id() const;
 
-    // Of the last sweep.
+    // Of the last whole sweep.
     struct Counts {
         std::size_t l7 = 0, l4_tcp = 0, l4_udp = 0;
         std::map<std::string, std::size_t> by_service;  // adopted and L4 ones: those that no worker counts
@@ -75,7 +75,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     // Adds the keys of names that the records hold.
     void add_names_in_use(std::unordered_set<std::uint64_t>& keys) const;
 
-    void sweep();  // now; for tests
+    void sweep();  // a whole one, now; for tests
 
   private:
     struct Pair {
@@ -91,6 +91,19 @@ class Inventory : private net::EventHandler, private net::Timer {
         int sent = 0;
         std::uint64_t last_seen = 0;  // of the flow, when the first was sent
         net::TimePoint next;
+    };
+    // One look at all tunnels. With very many it is done in slices, between which the loop does its other work.
+    struct Sweep {
+        Sweep(const Tables& tables, bool all_records);
+        decltype(Tables::flows)::Walk flows;
+        std::optional<decltype(Tables::records)::Walk> records;  // in sweeps that look for records without flows
+        bool flows_done = false;
+        std::vector<std::uint64_t> seen;  // those with flows, where records are walked; eight bytes each
+        boost::unordered_flat_set<std::uint64_t> lonely;
+        Counts counts;
+        std::unordered_map<std::uint64_t, std::size_t> services;  // Counts::by_service, by key of the name
+        std::unordered_map<std::uint64_t, std::uint64_t> loads_before;
+        std::unordered_map<std::uint64_t, std::int64_t> loads;  // as counted
     };
     struct Tail {
         tunnel::Home* home = nullptr;
@@ -121,10 +134,13 @@ class Inventory : private net::EventHandler, private net::Timer {
              std::optional<tunnel::Side> by = {});
     void finish(const Pair& pair, std::uint64_t id, const layout::record& record,
                 std::optional<tunnel::CloseReason> reason, std::optional<tunnel::Side> by = {});
+    void begin_sweep();
+    bool go_on_with_sweep();  // a piece; false: it is done
     void finish_unheard();
-    void finish_lonely(std::vector<std::uint64_t>& seen);
+    void finish_if_lonely(std::uint64_t id, const layout::record& record);
+    void correct_loads() const;
     Tail tail_of(std::uint64_t id);  // taken out; home is null where this process has none
-    void bury();                     // flows whose quiet time is over
+    bool bury();                     // flows whose quiet time is over, some of them; false: there are no more
 
     net::Loop& loop_;
     Program& program_;
@@ -137,10 +153,10 @@ class Inventory : private net::EventHandler, private net::Timer {
     std::deque<Ended> ended_;
     boost::unordered_flat_set<std::uint64_t> finished_;  // ids in ended_
     std::unordered_map<layout::flow_key, Probed, KeyHash, KeyEqual> probed_;
-    std::size_t probes_left_ = 0;
+    double probes_left_ = 0;
+    net::TimePoint probes_counted_;
+    std::optional<Sweep> sweep_;
     std::uint64_t sweeps_ = 0, events_lost_ = 0;
-    Counts counting_;
-    std::unordered_map<std::uint64_t, std::int64_t> loads_;
     boost::unordered_flat_set<std::uint64_t> lonely_;       // records that were without flows ten sweeps ago
     mutable std::mutex mutex_;                              // of what follows
     boost::unordered_flat_map<std::uint64_t, Tail> tails_;  // of the tunnels of this process's relays

@@ -54,35 +54,56 @@ class Table {
     }
     void erase(const Key& key) const { bpf_map_delete_elem(fd_, &key); }
 
-    // visit(key, value) for every element that stays in the table meanwhile; others may be missed or seen.
-    // May erase.
+    // Goes through the table a piece at a time. Borrows the descriptor. Elements that stay in the table
+    // meanwhile are seen once; others may be missed or seen.
+    class Walk {
+      public:
+        explicit Walk(const Table& table)
+            : table_(table),
+              keys_(most_at_once),
+              values_(most_at_once),
+              place_(std::max(sizeof(Key), sizeof(std::uint64_t))),
+              next_(place_) {}
+
+        // visit(key, value) for the next elements, most_at_once of them unless one bucket holds more. False:
+        // those were the last. visit may erase.
+        template <class Visit>
+        bool step(Visit visit) {
+            for (;;) {
+                auto count = static_cast<std::uint32_t>(keys_.size());
+                const int failed = bpf_map_lookup_batch(table_.fd_, first_ ? nullptr : place_.data(),
+                                                        next_.data(), keys_.data(), values_.data(), &count,
+                                                        nullptr);
+                const int error = failed == 0 ? 0 : errno;
+                if (error == ENOSPC) {  // one bucket holds more
+                    keys_.resize(keys_.size() * 2);
+                    values_.resize(keys_.size());
+                    continue;
+                }
+                if (error != 0 && error != ENOENT) {
+                    table_.each_one_by_one(visit);
+                    return false;
+                }
+                for (std::uint32_t i = 0; i < count; ++i) visit(keys_[i], values_[i]);
+                place_ = next_;
+                first_ = false;
+                return error == 0;
+            }
+        }
+
+      private:
+        Table table_;
+        std::vector<Key> keys_;
+        std::vector<Value> values_;
+        std::vector<std::uint8_t> place_, next_;
+        bool first_ = true;
+    };
+
+    // visit(key, value) for all elements, as Walk does it.
     template <class Visit>
     void each(Visit visit) const {
-        std::vector<Key> keys(most_at_once);
-        std::vector<Value> values(most_at_once);
-        std::uint32_t room = most_at_once;  // grows when one bucket holds more
-        std::vector<std::uint8_t> place(std::max(sizeof(Key), sizeof(std::uint64_t)));
-        std::vector<std::uint8_t> next = place;
-        bool first = true;
-        for (;;) {
-            std::uint32_t count = room;
-            const int failed = bpf_map_lookup_batch(fd_, first ? nullptr : place.data(), next.data(),
-                                                    keys.data(), values.data(), &count, nullptr);
-            const int error = failed == 0 ? 0 : errno;
-            if (error == ENOSPC) {
-                room *= 2;
-                keys.resize(room);
-                values.resize(room);
-                continue;
-            }
-            if (error != 0 && error != ENOENT) {
-                each_one_by_one(visit);
-                return;
-            }
-            for (std::uint32_t i = 0; i < count; ++i) visit(keys[i], values[i]);
-            if (error == ENOENT) return;
-            place = next;
-            first = false;
+        Walk walk(*this);
+        while (walk.step(visit)) {
         }
     }
 

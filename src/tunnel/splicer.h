@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 
@@ -47,6 +48,11 @@ class HandOff {
 class Epilogue {
   public:
     virtual ~Epilogue() = default;
+    // From a pool of their own, which keeps its memory for later tunnels: between what a handshake allocates and
+    // frees, each would hold back a piece of the heap for as long as its tunnel lives.
+    static void* operator new(std::size_t size);
+    static void operator delete(void* object, std::size_t size);
+
     virtual void ended(const Tunnel& tunnel) = 0;  // once; the value has its reason
 };
 
