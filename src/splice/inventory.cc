@@ -19,9 +19,8 @@ namespace {
 // it.
 constexpr net::Duration quiet_time{10'000};
 constexpr std::uint64_t second_ns = 1'000'000'000;
-// Sweeping may take this part of a core, and the loop at once for about so long.
-constexpr int sweep_share = 20;
-constexpr std::uint64_t slice_ns = 5'000'000;
+// Looking at tunnels may take this part of a core; probes have a limit of their own.
+constexpr int sweep_share = 10;
 
 std::uint64_t now_ns(clockid_t clock) {
     timespec now{};
@@ -86,6 +85,7 @@ void Inventory::on_events(std::uint32_t) { ring_buffer__consume(ring_.get()); }
 
 void Inventory::on_timer() {
     const std::uint64_t began = now_ns(CLOCK_THREAD_CPUTIME_ID);
+    const std::uint64_t slice = static_cast<std::uint64_t>(limits_.slice.count()) * 1'000'000;
     if (!sweep_) begin_sweep();
     const std::chrono::duration<double> since = loop_.now() - probes_counted_;
     const auto rate = static_cast<double>(limits_.probes_per_second);
@@ -93,10 +93,11 @@ void Inventory::on_timer() {
     probes_counted_ = loop_.now();
     std::uint64_t took = 0;
     bool more = true;
-    while (more && took < slice_ns) {
+    do {
         more = go_on_with_sweep();
         took = now_ns(CLOCK_THREAD_CPUTIME_ID) - began;
-    }
+    } while (more && took < slice);
+    send_probes();
     const auto rest = std::chrono::ceil<net::Duration>(std::chrono::nanoseconds(took * (sweep_share - 1)));
     loop_.timers().set(*this, loop_.now() + (more ? rest : std::max<net::Duration>(limits_.sweep, rest)));
 }
@@ -363,22 +364,31 @@ void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow&
         if (!probed_.empty()) probed_.erase(key);
         return;
     }
-    Probed& state = probed_[key];
-    if (state.sent != 0 && state.last_seen != flow.last_seen) state = {};
-    if (loop_.now() < state.next) return;
-    if (state.sent >= limits_.probes) {
-        probed_.erase(key);
-        constexpr std::uint32_t finished = layout::flow_fin | layout::flow_peer_fin;
-        if ((flow.flags & finished) == finished) return finish(pair, flow.id, record, std::nullopt);
-        return end(pair, flow.id, tunnel::CloseReason::timed_out);
+    auto at = probed_.find(key);
+    if (at != probed_.end()) {
+        at->second.sweep = sweeps_;
+        if (at->second.last_seen != flow.last_seen) at->second = {0, flow.last_seen, {}, sweeps_};
+        if (loop_.now() < at->second.next) return;
+        if (at->second.sent >= limits_.probes) {
+            probed_.erase(at);
+            constexpr std::uint32_t finished = layout::flow_fin | layout::flow_peer_fin;
+            if ((flow.flags & finished) == finished) return finish(pair, flow.id, record, std::nullopt);
+            return end(pair, flow.id, tunnel::CloseReason::timed_out);
+        }
     }
     if (probes_left_ < 1) return;
     probes_left_ -= 1;
-    state.last_seen = flow.last_seen;
-    state.next = loop_.now() + limits_.probe_interval;
-    ++state.sent;
+    if (at == probed_.end()) at = probed_.emplace(key, Probed{0, flow.last_seen, {}, sweeps_}).first;
+    at->second.next = loop_.now() + limits_.probe_interval;
+    ++at->second.sent;
     const bool client = (flow.flags & layout::flow_from_client) != 0;
-    send_probe(key, flow, client ? pair.endpoint : pair.client);
+    probes_.push_back({key, flow, client ? pair.endpoint : pair.client});
+}
+
+// The network's whole path may be run through in each call: not while a look at the tunnels is timed.
+void Inventory::send_probes() {
+    for (const Probe& probe : probes_) send_probe(probe.key, probe.flow, probe.other);
+    probes_.clear();
 }
 
 Inventory::Sweep::Sweep(const Tables& tables, bool all_records) : flows(tables.flows) {
@@ -387,13 +397,14 @@ Inventory::Sweep::Sweep(const Tables& tables, bool all_records) : flows(tables.f
 
 void Inventory::sweep() {
     begin_sweep();
+    probes_left_ = static_cast<double>(limits_.probes_per_second);
     while (go_on_with_sweep()) {
     }
+    send_probes();
 }
 
 void Inventory::begin_sweep() {
     sweep_.emplace(tables_, ++sweeps_ % 10 == 0);
-    probes_left_ = static_cast<double>(limits_.probes_per_second);
     tables_.loads.each(
         [this](std::uint64_t endpoint, std::uint64_t load) { sweep_->loads_before[endpoint] = load; });
 }
@@ -408,6 +419,8 @@ bool Inventory::go_on_with_sweep() {
             look_at(key, flow, now);
         });
         if (!sweep.flows_done) return true;
+        // Those whose tunnels have ended meanwhile.
+        boost::unordered::erase_if(probed_, [this](const auto& probed) { return probed.second.sweep != sweeps_; });
         correct_loads();
         if (const std::uint64_t lost = program_.count(layout::counter_event_lost); lost != events_lost_) {
             events_lost_ = lost;

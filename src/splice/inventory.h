@@ -39,6 +39,7 @@ class Inventory : private net::EventHandler, private net::Timer {
         int probes = 4;                         // without an answer: dead
         std::size_t probes_per_second = 5000;   // of all tunnels; with more the probes come later
         std::chrono::milliseconds sweep{1000};  // at least; longer when there are very many tunnels
+        std::chrono::milliseconds slice{5};     // of a sweep: the loop does its other work after it
     };
     Inventory(net::Loop& loop, Program& program, Names& names, Callbacks callbacks, Limits limits);
     ~Inventory() override;
@@ -91,6 +92,11 @@ class Inventory : private net::EventHandler, private net::Timer {
         int sent = 0;
         std::uint64_t last_seen = 0;  // of the flow, when the first was sent
         net::TimePoint next;
+        std::uint64_t sweep = 0;  // that has met it last
+    };
+    struct Probe {
+        layout::flow_key key;
+        layout::flow flow, other;
     };
     // One look at all tunnels. With very many it is done in slices, between which the loop does its other work.
     struct Sweep {
@@ -136,6 +142,7 @@ class Inventory : private net::EventHandler, private net::Timer {
                 std::optional<tunnel::CloseReason> reason, std::optional<tunnel::Side> by = {});
     void begin_sweep();
     bool go_on_with_sweep();  // a piece; false: it is done
+    void send_probes();
     void finish_unheard();
     void finish_if_lonely(std::uint64_t id, const layout::record& record);
     void correct_loads() const;
@@ -152,7 +159,9 @@ class Inventory : private net::EventHandler, private net::Timer {
     int ring_fd_ = -1;
     std::deque<Ended> ended_;
     boost::unordered_flat_set<std::uint64_t> finished_;  // ids in ended_
-    std::unordered_map<layout::flow_key, Probed, KeyHash, KeyEqual> probed_;
+    // Flows that owe an answer to a probe.
+    boost::unordered_flat_map<layout::flow_key, Probed, KeyHash, KeyEqual> probed_;
+    std::vector<Probe> probes_;  // to be sent
     double probes_left_ = 0;
     net::TimePoint probes_counted_;
     std::optional<Sweep> sweep_;

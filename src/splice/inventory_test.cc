@@ -361,16 +361,70 @@ TEST_F(InventoryTest, HalfATunnelIsForgottenOnceItIsOld) {
     EXPECT_EQ(node_->tables().flows.size(), 2U) << "the young one may be in the making";
 }
 
-TEST_F(InventoryTest, LoadsAreCorrectedByCounting) {
-    add(7);
-    const std::uint64_t endpoint = name_key("default/pod-1");
-    node_->tables().flows.each([this](const layout::flow_key& key, layout::flow flow) {
-        flow.flags |= layout::flow_counted;
-        node_->tables().flows.put(key, flow);
-    });
-    node_->tables().loads.put(endpoint, 40);
-    inventory_->sweep();
-    EXPECT_EQ(node_->tables().loads.find(endpoint), 1U);
+TEST_F(InventoryTest, ManyTunnelsAreSweptInSlices) {
+    Inventory::Limits limits;
+    limits.slice = std::chrono::milliseconds(0);
+    make(limits);
+    constexpr std::size_t tunnels = 2'000;
+    for (std::uint64_t id = 1; id <= tunnels; ++id) add(id);
+    ASSERT_TRUE(inventory_->open());
+    int turns = 0;
+    while (inventory_->counts().l7 == 0 && turns < 100) {
+        loop_.turn(net::Duration{1'000});
+        ++turns;
+    }
+    EXPECT_GT(turns, 2) << "the loop has had its turns meanwhile";
+    EXPECT_EQ(inventory_->counts().l7, tunnels) << "counts of a part are nobody's";
+    EXPECT_EQ(inventory_->counts().by_service.at("default/chat"), tunnels);
+}
+
+class Loads : public InventoryTest {
+  protected:
+    void add_counted(std::uint64_t tunnels) {
+        for (std::uint64_t id = 1; id <= tunnels; ++id) add(id);
+        node_->tables().flows.each([this](const layout::flow_key& key, layout::flow flow) {
+            flow.flags |= layout::flow_counted;
+            node_->tables().flows.put(key, flow);
+        });
+    }
+    [[nodiscard]] std::optional<std::uint64_t> load() const { return node_->tables().loads.find(endpoint_); }
+    void set_load(std::uint64_t value) const { node_->tables().loads.put(endpoint_, value); }
+    const std::uint64_t endpoint_ = name_key("default/pod-1");
+};
+
+TEST_F(Loads, AreCorrectedByCounting) {
+    add_counted(1);
+    for (const std::uint64_t wrong : {std::uint64_t{40}, std::uint64_t{0}, ~std::uint64_t{0}}) {
+        set_load(wrong);
+        inventory_->sweep();
+        EXPECT_EQ(load(), 1U) << wrong;
+    }
+}
+
+TEST_F(Loads, MayChangeWhileTheyAreCounted) {
+    struct Case {
+        std::uint64_t before, after, right;
+        const char* sentence;
+    };
+    for (const Case& c : {Case{2'000, 2'100, 2'100, "a hundred tunnels have opened behind the count"},
+                          Case{2'000, 1'900, 1'900, "a hundred that were counted have ended"},
+                          Case{2'000, 2'000, 2'000, "none has"},
+                          Case{2'600, 2'700, 2'050, "six hundred too many from before, beside a hundred new ones"},
+                          Case{1'000, 900, 1'950, "a thousand too few"}}) {
+        SCOPED_TRACE(c.sentence);
+        SetUp();
+        Inventory::Limits limits;
+        limits.slice = std::chrono::milliseconds(0);
+        make(limits);
+        add_counted(2'000);
+        set_load(c.before);
+        ASSERT_TRUE(inventory_->open());
+        loop_.turn(net::Duration{1'000});  // the first slice
+        ASSERT_EQ(inventory_->counts().l7, 0U);
+        set_load(c.after);
+        for (int turns = 0; inventory_->counts().l7 == 0 && turns < 100; ++turns) loop_.turn(net::Duration{1'000});
+        EXPECT_EQ(load(), c.right);
+    }
 }
 
 }  // namespace
