@@ -167,9 +167,8 @@ void add_splice(Families& out, const splice::Plane::Stats& stats) {
     out.add(number(stats.handed_off), {{"result", "spliced"}});
     out.add(number(stats.refused), {{"result", "refused"}});
     out.begin("hawser_splice_packets_total", "packets by what the program made of them", MetricType::Counter);
-    for (unsigned i = 0; i < splice::layout::counters; ++i)
-        if (const auto counter = static_cast<splice::layout::counter>(i); counter != splice::layout::counter_event_lost)
-            out.add(number(stats.counts[i]), {{"verdict", splice::to_string(counter)}});
+    for (unsigned i = 0; i < splice::layout::packet_counters; ++i)
+        out.add(number(stats.counts[i]), {{"verdict", splice::to_string(static_cast<splice::layout::counter>(i))}});
     out.counter("hawser_splice_events_lost_total",
                 "beginnings and ends of tunnels that the process had to look for, because it did not keep up",
                 number(stats.counts[splice::layout::counter_event_lost]));

@@ -34,7 +34,6 @@ const char* to_string(layout::counter counter) {
         case layout::counter_table_full:
             return "table_full";
         case layout::counter_event_lost:
-            return "event_lost";
         case layout::counters:
             break;
     }

@@ -273,7 +273,8 @@ enum counter {
     counter_icmp,
     counter_challenged,
     counter_table_full,
-    counter_event_lost, /* of no packet: the process will have to look for a tunnel's beginning or end */
+    packet_counters, /* those before it count packets */
+    counter_event_lost = packet_counters, /* the process will have to look for a tunnel's beginning or end */
     counters,
 };
 
