@@ -40,14 +40,6 @@ bool is_l4(const layout::record& record) { return (record.flags & layout::record
 
 }  // namespace
 
-std::size_t Inventory::KeyHash::operator()(const layout::flow_key& key) const {
-    return balance::stable_hash(std::span(reinterpret_cast<const std::uint8_t*>(&key), sizeof key), 0);
-}
-
-bool Inventory::KeyEqual::operator()(const layout::flow_key& a, const layout::flow_key& b) const {
-    return std::memcmp(&a, &b, sizeof a) == 0;
-}
-
 void Inventory::RingFree::operator()(::ring_buffer* ring) const { ring_buffer__free(ring); }
 
 Inventory::Inventory(net::Loop& loop, Program& program, Names& names, Callbacks callbacks, Limits limits)
@@ -360,16 +352,19 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
 void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow& flow, const Pair& pair,
                                 const layout::record& record, std::uint64_t now) {
     const auto after = static_cast<std::uint64_t>(limits_.probe_after.count()) * second_ns;
+    const auto interval = static_cast<std::uint64_t>(limits_.probe_interval.count()) * second_ns;
+    // Ids leave the highest bit free.
+    const std::uint64_t name = flow.id | ((flow.flags & layout::flow_from_client) != 0 ? 1ULL << 63 : 0);
     if (age(now, flow.last_seen) < after) {
-        if (!probed_.empty()) probed_.erase(key);
+        if (!probed_.empty()) probed_.erase(name);
         return;
     }
-    auto at = probed_.find(key);
+    auto at = probed_.find(name);
     if (at != probed_.end()) {
         at->second.sweep = sweeps_;
-        if (at->second.last_seen != flow.last_seen) at->second = {0, flow.last_seen, {}, sweeps_};
-        if (loop_.now() < at->second.next) return;
-        if (at->second.sent >= limits_.probes) {
+        if (flow.last_seen > at->second.sent_at) at->second = {0, 0, sweeps_};
+        if (age(now, at->second.sent_at) < interval) return;
+        if (at->second.sent >= static_cast<std::uint32_t>(limits_.probes)) {
             probed_.erase(at);
             constexpr std::uint32_t finished = layout::flow_fin | layout::flow_peer_fin;
             if ((flow.flags & finished) == finished) return finish(pair, flow.id, record, std::nullopt);
@@ -378,9 +373,8 @@ void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow&
     }
     if (probes_left_ < 1) return;
     probes_left_ -= 1;
-    if (at == probed_.end()) at = probed_.emplace(key, Probed{0, flow.last_seen, {}, sweeps_}).first;
-    at->second.next = loop_.now() + limits_.probe_interval;
-    ++at->second.sent;
+    if (at == probed_.end()) at = probed_.emplace(name, Probed{}).first;
+    at->second = {now, at->second.sent + 1, sweeps_};
     const bool client = (flow.flags & layout::flow_from_client) != 0;
     probes_.push_back({key, flow, client ? pair.endpoint : pair.client});
 }
@@ -405,6 +399,7 @@ void Inventory::sweep() {
 
 void Inventory::begin_sweep() {
     sweep_.emplace(tables_, ++sweeps_ % 10 == 0);
+    if (sweep_->records) sweep_->seen.reserve(tunnels_ + tunnels_ / 16);
     tables_.loads.each(
         [this](std::uint64_t endpoint, std::uint64_t load) { sweep_->loads_before[endpoint] = load; });
 }
@@ -434,6 +429,7 @@ bool Inventory::go_on_with_sweep() {
             return true;
         lonely_ = std::move(sweep.lonely);
     }
+    tunnels_ = sweep.counts.l7 + sweep.counts.l4_tcp + sweep.counts.l4_udp;
     for (const auto& [service, count] : sweep.services) sweep.counts.by_service[names_.find(service)] += count;
     {
         const std::lock_guard guard(mutex_);

@@ -88,11 +88,11 @@ class Inventory : private net::EventHandler, private net::Timer {
         layout::flow_key client_key;
         std::uint64_t id;
     };
+    // A flow that owes an answer to a probe. There may be hundreds of thousands.
     struct Probed {
-        int sent = 0;
-        std::uint64_t last_seen = 0;  // of the flow, when the first was sent
-        net::TimePoint next;
-        std::uint64_t sweep = 0;  // that has met it last
+        std::uint64_t sent_at = 0;  // the last one, CLOCK_MONOTONIC, ns
+        std::uint32_t sent = 0;
+        std::uint32_t sweep = 0;  // that has met it last
     };
     struct Probe {
         layout::flow_key key;
@@ -114,12 +114,6 @@ class Inventory : private net::EventHandler, private net::Timer {
     struct Tail {
         tunnel::Home* home = nullptr;
         std::unique_ptr<tunnel::Epilogue> epilogue;
-    };
-    struct KeyHash {
-        std::size_t operator()(const layout::flow_key& key) const;
-    };
-    struct KeyEqual {
-        bool operator()(const layout::flow_key& a, const layout::flow_key& b) const;
     };
     struct RingFree {
         void operator()(::ring_buffer* ring) const;
@@ -159,13 +153,14 @@ class Inventory : private net::EventHandler, private net::Timer {
     int ring_fd_ = -1;
     std::deque<Ended> ended_;
     boost::unordered_flat_set<std::uint64_t> finished_;  // ids in ended_
-    // Flows that owe an answer to a probe.
-    boost::unordered_flat_map<layout::flow_key, Probed, KeyHash, KeyEqual> probed_;
+    boost::unordered_flat_map<std::uint64_t, Probed> probed_;  // by the tunnel's id and the side
     std::vector<Probe> probes_;  // to be sent
+    std::size_t tunnels_ = 0;    // that the last sweep has met
     double probes_left_ = 0;
     net::TimePoint probes_counted_;
     std::optional<Sweep> sweep_;
-    std::uint64_t sweeps_ = 0, events_lost_ = 0;
+    std::uint32_t sweeps_ = 0;
+    std::uint64_t events_lost_ = 0;
     boost::unordered_flat_set<std::uint64_t> lonely_;       // records that were without flows ten sweeps ago
     mutable std::mutex mutex_;                              // of what follows
     boost::unordered_flat_map<std::uint64_t, Tail> tails_;  // of the tunnels of this process's relays
