@@ -7,6 +7,7 @@
 #include "catalog/allocation.h"
 #include "catalog/build_groups.h"
 #include "catalog/build_listeners.h"
+#include "catalog/build_vips.h"
 #include "catalog/build_services.h"
 #include "catalog/controllers.h"
 #include "catalog/ingress.h"
@@ -114,6 +115,7 @@ BuildResult build(const Objects& objects, const BuildOptions& options,
               [](const Frontend& a, const Frontend& b) { return a.id < b.id; });
 
     const auto ingress = compile_ingress(objects, options, models, node, shelf, diagnostics);
+    snapshot->vips = std::make_shared<const vip::Plan>(build_vips(objects, options, node.name, diagnostics));
     snapshot->listeners = merge_listeners(objects.listeners, ingress, options, shelf, diagnostics);
     check_addresses(*snapshot, diagnostics);
     if (diagnostics.has_errors()) return result;

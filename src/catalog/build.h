@@ -18,6 +18,11 @@ class Allocations;
 struct BuildOptions {
     std::string node_name;  // who "local" is; "" = by the node's addresses, else nothing is local
     std::vector<net::IpAddress> node_addresses;  // addresses on this machine's interfaces
+    struct InterfaceNetwork {
+        std::string interface;
+        net::Cidr network;
+    };
+    std::vector<InterfaceNetwork> interface_networks;  // where a VIP without an interface belongs
     net::Cidr service_cidr_v4 = *net::Cidr::parse("10.96.0.0/12");
     std::optional<net::Cidr> service_cidr_v6;
     std::uint16_t node_port_min = 30000, node_port_max = 32767;

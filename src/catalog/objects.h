@@ -17,6 +17,7 @@
 
 #include "catalog/diagnostic.h"
 #include "catalog/http.h"
+#include "catalog/vip.h"
 #include "net/address.h"
 
 namespace hawser::catalog {
@@ -355,6 +356,33 @@ struct IngressClass {
 };
 BOOST_DESCRIBE_STRUCT(IngressClass, (), (metadata, spec))
 
+// hawser.io/v1alpha1 VIP: addresses that one of the nodes has at a time. The same object may be given to all nodes.
+struct VIPNode {
+    std::string name;
+    std::int32_t priority = 0;  // 1..254
+    bool operator==(const VIPNode&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(VIPNode, (), (name, priority))
+struct VIPSpec {
+    std::vector<std::string> addresses;  // "192.168.0.150/24"; all of one family
+    std::string interface;               // "" = the one in whose network the first address is
+    std::optional<std::int32_t> virtualRouterID;  // 1..255; absent = the last byte of the first address
+    std::optional<std::int32_t> priority;         // 1..254; absent = 100
+    std::vector<VIPNode> nodes;                   // priorities of single nodes, instead of `priority`
+    std::optional<std::int32_t> advertIntervalMilliseconds;  // 10..40950 in steps of 10; absent = 100
+    std::optional<bool> preempt;                             // absent = true
+    std::vector<std::string> peers;  // other nodes' addresses: unicast; none = multicast
+    bool operator==(const VIPSpec&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(VIPSpec, (), (addresses, interface, virtualRouterID, priority, nodes,
+                                    advertIntervalMilliseconds, preempt, peers))
+struct VIP {
+    ObjectMeta metadata;
+    VIPSpec spec;
+    bool operator==(const VIP&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(VIP, (), (metadata, spec))
+
 // One object with the place where it was read.
 template <class T>
 struct Sourced {
@@ -372,7 +400,9 @@ struct Objects {
     std::vector<Sourced<Secret>> secrets;
     std::vector<Sourced<Ingress>> ingresses;
     std::vector<Sourced<IngressClass>> ingress_classes;
+    std::vector<Sourced<VIP>> vips;
     std::vector<http::Listener> listeners;  // from nginx.conf
+    vip::Plan vip_plan;                     // from keepalived.conf
     Diagnostics remarks;  // warnings and notes of the sources, for Snapshot::remarks; whoever loads sets it
 };
 

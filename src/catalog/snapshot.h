@@ -11,6 +11,7 @@
 #include "catalog/endpoint.h"
 #include "catalog/http.h"
 #include "catalog/objects.h"
+#include "catalog/vip.h"
 #include "net/address.h"
 
 namespace hawser::catalog {
@@ -61,6 +62,7 @@ struct Snapshot {
     std::vector<ServiceView> services;           // sorted by namespace, name
     std::vector<Frontend> frontends;             // sorted by id
     std::vector<http::Listener> listeners;       // sorted by address
+    std::shared_ptr<const vip::Plan> vips;       // never null in a snapshot that was built
     std::vector<net::IpAddress> node_addresses;  // this node's when it was built (P-04)
     Diagnostics remarks;                         // warnings and notes of the sources and of the build
 };

@@ -132,21 +132,56 @@ Result<std::vector<Fd>> open_listeners(const SocketAddress& address, unsigned co
     return out;
 }
 
-Result<std::vector<IpAddress>> interface_addresses() {
+namespace {
+
+IpAddress address_of(const sockaddr& address) {
+    sockaddr_storage storage{};
+    std::copy_n(reinterpret_cast<const char*>(&address),
+                address.sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6),
+                reinterpret_cast<char*>(&storage));
+    return SocketAddress::from_sockaddr(storage).ip;
+}
+
+// visit(entry) for each IPv4 and IPv6 address of an interface.
+template <class Visit>
+Result<void> each_address(Visit visit) {
     ifaddrs* list = nullptr;
     if (getifaddrs(&list) != 0) return system_error("getifaddrs", errno);
-    std::vector<IpAddress> out;
-    for (const ifaddrs* i = list; i != nullptr; i = i->ifa_next) {
-        if (i->ifa_addr == nullptr) continue;
-        const int family = i->ifa_addr->sa_family;
-        if (family != AF_INET && family != AF_INET6) continue;
-        sockaddr_storage storage{};
-        std::copy_n(reinterpret_cast<const char*>(i->ifa_addr),
-                    family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6),
-                    reinterpret_cast<char*>(&storage));
-        out.push_back(SocketAddress::from_sockaddr(storage).ip);
-    }
+    for (const ifaddrs* i = list; i != nullptr; i = i->ifa_next)
+        if (i->ifa_addr != nullptr && (i->ifa_addr->sa_family == AF_INET || i->ifa_addr->sa_family == AF_INET6))
+            visit(*i);
     freeifaddrs(list);
+    return {};
+}
+
+}  // namespace
+
+Result<std::vector<InterfaceNetwork>> interface_networks() {
+    std::vector<InterfaceNetwork> out;
+    const auto listed = each_address([&out](const ifaddrs& entry) {
+        if (entry.ifa_netmask == nullptr) return;
+        const IpAddress ip = address_of(*entry.ifa_addr);
+        // A mask's family may be missing.
+        sockaddr_storage mask{};
+        std::copy_n(reinterpret_cast<const char*>(entry.ifa_netmask),
+                    ip.is_v4() ? sizeof(sockaddr_in) : sizeof(sockaddr_in6), reinterpret_cast<char*>(&mask));
+        mask.ss_family = ip.is_v4() ? AF_INET : AF_INET6;
+        int bits = 0;
+        const IpAddress mask_ip = SocketAddress::from_sockaddr(mask).ip;
+        const auto& bytes = mask_ip.bytes();
+        for (std::size_t i = ip.is_v4() ? 12 : 0; i < bytes.size(); ++i) bits += __builtin_popcount(bytes[i]);
+        const std::string name(entry.ifa_name);
+        if (const auto network = Cidr::parse(ip.text() + "/" + std::to_string(bits)))
+            out.push_back({name.substr(0, name.find(':')), *network});
+    });
+    if (!listed) return listed.error();
+    return out;
+}
+
+Result<std::vector<IpAddress>> interface_addresses() {
+    std::vector<IpAddress> out;
+    const auto listed = each_address([&out](const ifaddrs& entry) { out.push_back(address_of(*entry.ifa_addr)); });
+    if (!listed) return listed.error();
     std::sort(out.begin(), out.end());
     out.erase(std::unique(out.begin(), out.end()), out.end());
     return out;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "net/address.h"
@@ -28,5 +29,12 @@ Result<std::vector<Fd>> open_listeners(const SocketAddress& address, unsigned co
 
 // Addresses on this machine's interfaces, loopback included.
 Result<std::vector<IpAddress>> interface_addresses();
+
+// The networks of this machine's interfaces: name, and each address's network.
+struct InterfaceNetwork {
+    std::string interface;
+    Cidr network;
+};
+Result<std::vector<InterfaceNetwork>> interface_networks();
 
 }  // namespace hawser::net

@@ -31,6 +31,7 @@ constexpr KindRule kinds[] = {
     {"EndpointSlice", "discovery.k8s.io/v1", ""},
     {"Ingress", "networking.k8s.io/v1", "extensions"},
     {"IngressClass", "networking.k8s.io/v1", ""},
+    {"VIP", "hawser.io/v1alpha1", ""},
 };
 
 const KindRule* find_kind(std::string_view kind, std::string_view api_version) {
@@ -71,7 +72,7 @@ void ObjectReader::read_kind(const Value& document, const std::string& file, std
     if (diagnostics_.errors() == before) validate(object, root, options_, report);
     if (object.metadata.name.empty()) return;
     const Position where = position_of(document, file);
-    const bool namespaced = kind != "Node" && kind != "IngressClass";
+    const bool namespaced = kind != "Node" && kind != "IngressClass" && kind != "VIP";
     const std::string key =
         std::string(kind) + " " + (namespaced ? object.metadata.key() : object.metadata.name);
     const auto [first, fresh] = seen_.emplace(key, where);
@@ -104,6 +105,7 @@ void ObjectReader::read_object(const Value& document, const std::string& file, c
     if (kind == "Secret") return read_kind(document, file, kind, objects_.secrets);
     if (kind == "Ingress") return read_kind(document, file, kind, objects_.ingresses);
     if (kind == "IngressClass") return read_kind(document, file, kind, objects_.ingress_classes);
+    if (kind == "VIP") return read_kind(document, file, kind, objects_.vips);
     // ConfigMap: stands in the same files, tells hawser nothing.
 }
 

@@ -240,6 +240,21 @@ TEST(Manifest, refuses_bad_documents_with_the_place_of_the_fault) {
         {"apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: a}\nspec: {controller: "
          "nginx}",
          "spec.controller: \"nginx\" must be a domain and a path"},
+        {"apiVersion: hawser.io/v1alpha1\nkind: VIP\nmetadata: {name: a}\nspec: {}",
+         "im.yaml:4:7: error: spec.addresses: is required"},
+        {"apiVersion: hawser.io/v1alpha1\nkind: VIP\nmetadata: {name: a}\nspec: {addresses: [192.168.0.1/33]}",
+         "spec.addresses[0]: \"192.168.0.1/33\" must be an address such as 192.168.0.150/24"},
+        {"apiVersion: hawser.io/v1alpha1\nkind: VIP\nmetadata: {name: a}\nspec: {addresses: [127.0.0.1/8]}",
+         "cannot be an address of a node on its network"},
+        {"apiVersion: hawser.io/v1alpha1\nkind: VIP\nmetadata: {name: a}\nspec: {addresses: [10.0.0.1, 'fd00::1']}",
+         "spec.addresses[1]: \"fd00::1\" is not of the first address's family"},
+        {"apiVersion: hawser.io/v1alpha1\nkind: VIP\nmetadata: {name: a}\nspec: {addresses: [10.0.0.1], priority: 255}",
+         "spec.priority"},
+        {"apiVersion: hawser.io/v1alpha1\nkind: VIP\nmetadata: {name: a}\nspec: {addresses: [10.0.0.1], "
+         "advertIntervalMilliseconds: 15}",
+         "spec.advertIntervalMilliseconds: 15 must be a multiple of 10"},
+        {"apiVersion: hawser.io/v1alpha1\nkind: VIP\nmetadata: {name: a}\nspec: {addresses: [10.0.0.1], prioritty: 9}",
+         "unknown field, did you mean \"priority\"?"},
     };
     for (const DocumentError& row : table) {
         const Read r = read(row.text);

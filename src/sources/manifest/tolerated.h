@@ -55,6 +55,7 @@ HAWSER_TOLERATED(Ingress, "apiVersion", "kind", "status");
 HAWSER_TOLERATED(IngressBackend, "resource");
 HAWSER_TOLERATED(IngressClass, "apiVersion", "kind");
 HAWSER_TOLERATED(IngressClassSpec, "parameters");
+HAWSER_TOLERATED(VIP, "apiVersion", "kind", "status");
 
 #undef HAWSER_TOLERATED
 

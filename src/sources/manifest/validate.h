@@ -26,4 +26,6 @@ void validate(catalog::Ingress& object, const Path& path, const ValidationOption
 void validate(catalog::IngressClass& object, const Path& path, const ValidationOptions& options,
               Report& report);
 
+void validate(catalog::VIP& object, const Path& path, const ValidationOptions& options, Report& report);
+
 }  // namespace hawser::manifest
