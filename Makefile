@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 PYTHON ?= /usr/bin/python3
 export HAWSER_BIN_DIR ?= $(CURDIR)/$(BUILD)/bin
 
-.PHONY: help build deps test-deps demo test unit e2e asan tsan fuzz bench bench-splice lab lab-down format clean
+.PHONY: help build deps test-deps demo test unit e2e asan tsan fuzz bench bench-splice bench-vip lab lab-down format clean
 
 help:
 	@echo 'make build  release build: build/bin/hawser and build/bin/hawser-im'
@@ -17,6 +17,7 @@ help:
 	@echo 'make lab    the site in network namespaces, to try by hand; make lab-down removes it'
 	@echo 'make asan | tsan | fuzz   sanitizer and fuzzing runs'
 	@echo 'make bench  hawser beside nginx and HAProxy; writes bench/results/relay.md'
+	@echo 'make bench-vip  failover times of a VIP, beside keepalived; writes bench/results/vip.md'
 	@echo 'make bench-splice  the splice and Services in the kernel; writes bench/results/splice.md'
 
 deps:
@@ -49,7 +50,7 @@ e2e: build-tests
 	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin tests/run python
 
 # What bytes from the network and from files meet, and what threads share; MODULES names others (control app im).
-asan: MODULES ?= net catalog balance manifest nginx http1 http_rules tunnel gateway splice
+asan: MODULES ?= net catalog balance manifest nginx keepalived http1 http_rules tunnel gateway splice vip
 asan: test-deps
 	@tests/sanitized address,undefined build-asan $(MODULES)
 
@@ -63,6 +64,9 @@ fuzz: test-deps
 
 bench: build-tests
 	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin bench/run $(ARGS)
+
+bench-vip: build-tests
+	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin bench/vip $(ARGS)
 
 bench-splice: build-tests
 	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin bench/splice $(ARGS)

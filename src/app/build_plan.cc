@@ -11,6 +11,8 @@ control::Inputs inputs_of(const Configuration& configuration) {
     control::Inputs inputs;
     inputs.manifests = configuration.manifests;
     inputs.nginx = configuration.nginx;
+    inputs.keepalived = configuration.keepalived;
+    inputs.keepalived_options.config_id = configuration.config_id;
     inputs.manifest_options.validation.node_port_min = configuration.node_port_min;
     inputs.manifest_options.validation.node_port_max = configuration.node_port_max;
     return inputs;
@@ -20,6 +22,8 @@ catalog::BuildOptions build_options(const Configuration& configuration, const ca
     catalog::BuildOptions options;
     options.node_name = configuration.node_name;
     if (auto addresses = net::interface_addresses()) options.node_addresses = std::move(*addresses);
+    if (const auto networks = net::interface_networks())
+        for (const auto& each : *networks) options.interface_networks.push_back({each.interface, each.network});
     for (const auto& cidr : configuration.service_cidrs) {
         if (cidr.v4)
             options.service_cidr_v4 = cidr;

@@ -81,12 +81,29 @@ void print_frontends(const json::array& frontends, std::ostream& out) {
     }
 }
 
+void print_vips(const catalog::vip::Plan& plan, std::ostream& out) {
+    for (const auto& router : plan.routers) {
+        out << "VIP " << router.name << ":";
+        for (const auto* list : {&router.addresses, &router.excluded})
+            for (const auto& address : *list)
+                out << " " << address.ip.text() << "/" << static_cast<unsigned>(address.prefix_length)
+                    << (address.interface.empty() ? "" : " dev " + address.interface);
+        out << " on " << (router.interface.empty() ? "no interface" : router.interface) << ", VRRPv"
+            << static_cast<unsigned>(router.version) << " id " << static_cast<unsigned>(router.id) << ", priority "
+            << static_cast<unsigned>(router.priority) << ", every " << router.advert_interval.count() << " ms, "
+            << (router.unicast_peers.empty() ? "multicast"
+                                             : std::to_string(router.unicast_peers.size()) + " unicast peer(s)")
+            << "\n";
+    }
+}
+
 }  // namespace
 
 void print_summary(const catalog::Snapshot& snapshot, std::ostream& out) {
     const control::Filter all;
     print_routes(control::route_list(snapshot, all).at("items").get_array(), out);
     print_frontends(control::frontend_list(snapshot, all).at("items").get_array(), out);
+    print_vips(*snapshot.vips, out);
 }
 
 int check(const CheckCommand& command, std::ostream& out, std::ostream& err) {
@@ -114,7 +131,10 @@ int check(const CheckCommand& command, std::ostream& out, std::ostream& err) {
     }
     print_summary(*built.snapshot, out);
     out << "hawser: the configuration is good: " << built.snapshot->services.size() << " service(s), "
-        << built.snapshot->listeners.size() << " HTTP listener(s)\n";
+        << built.snapshot->listeners.size() << " HTTP listener(s)"
+        << (built.snapshot->vips->empty() ? ""
+                                          : ", " + std::to_string(built.snapshot->vips->routers.size()) + " VIP(s)")
+        << "\n";
     return exit_code::good;
 }
 

@@ -28,6 +28,8 @@ const std::map<std::string, Resource> resources{{"svc", Resource::services},
                                                 {"frontends", Resource::frontends},
                                                 {"tunnel", Resource::tunnels},
                                                 {"tunnels", Resource::tunnels},
+                                                {"vip", Resource::vips},
+                                                {"vips", Resource::vips},
                                                 {"snapshot", Resource::snapshot}};
 
 net::Cidr parse_cidr(const std::string& text) {
@@ -114,10 +116,25 @@ void describe_splice(CLI::App& app, RunCommand& run) {
                    "source ports towards endpoints; outside of the ephemeral ones (default 10240-29999)");
 }
 
+void describe_vips(CLI::App& app, RunCommand& run) {
+    app.add_option("--vip-real-time", run.vip_real_time_priority,
+                   "real-time priority (SCHED_FIFO) of the thread that holds the VIPs; 0: none")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 99));
+    app.add_option_function<int>(
+           "--vip-lifetime", [&run](int seconds) { run.vip_lifetime = std::chrono::seconds(seconds); },
+           "after this the kernel takes a VIP away from a process that died (default 3)")
+        ->check(CLI::Range(2, 3'600))
+        ->type_name("SECONDS");
+}
+
 void describe(CLI::App& app, Configuration& c) {
     add_paths(app, "-f,--filename", c.manifests,
               "Kubernetes manifests: a file, or a directory with all below it (several)");
     add_paths(app, "--nginx", c.nginx, "an nginx.conf, or a fragment of its http block (several)");
+    add_paths(app, "--keepalived", c.keepalived, "a keepalived.conf: VIPs (several)");
+    app.add_option("--config-id", c.config_id,
+                   "what @ID lines of keepalived.conf are compared with (default: this host's name)");
     app.add_option("--node-name", c.node_name,
                    "this node's name in the manifests (default: found by its addresses)");
     app.add_option_function<std::string>(
@@ -182,6 +199,7 @@ void describe(CLI::App& app, RunCommand& run) {
                 "on TERM: Close frames are spread evenly over this (default 5)");
     app.add_flag("!--no-watch", run.watch, "do not watch the files; HUP still re-reads them");
     describe_splice(app, run);
+    describe_vips(app, run);
     describe_log(app, run);
 }
 
@@ -202,11 +220,11 @@ void describe(CLI::App& app, GetCommand& get) {
                const auto found = resources.find(text.substr(0, slash));
                if (found == resources.end())
                    throw CLI::ValidationError(
-                       "\"" + text + "\" is none of svc, endpoints, routes, frontends, tunnels, snapshot");
+                       "\"" + text + "\" is none of svc, endpoints, routes, frontends, tunnels, vips, snapshot");
                get.resource = found->second;
                if (slash != std::string::npos) get.name = text.substr(slash + 1);
            },
-           "svc, endpoints, routes, frontends, tunnels or snapshot")
+           "svc, endpoints, routes, frontends, tunnels, vips or snapshot")
         ->required();
     app.add_option("NAME", get.name, "one of them");
     app.add_option("-n,--namespace", get.namespace_)->capture_default_str();
@@ -219,8 +237,8 @@ void describe(CLI::App& app, GetCommand& get) {
 
 // What no single flag shows. "" = good.
 std::string fault(const Configuration& c) {
-    if (c.manifests.empty() && c.nginx.empty())
-        return "nothing to do: give -f FILE|DIR, --nginx FILE, or both";
+    if (c.manifests.empty() && c.nginx.empty() && c.keepalived.empty())
+        return "nothing to do: give -f FILE|DIR, --nginx FILE or --keepalived FILE, or several of them";
     unsigned v4 = 0, v6 = 0;
     for (const auto& cidr : c.service_cidrs) ++(cidr.v4 ? v4 : v6);
     if (v4 > 1 || v6 > 1) return "--service-cidr: at most one range of each family";

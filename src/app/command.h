@@ -22,6 +22,8 @@ inline constexpr int good = 0, bad_input = 1, bad_usage = 2, unreachable = 3;
 struct Configuration {
     std::vector<std::string> manifests;
     std::vector<std::string> nginx;
+    std::vector<std::string> keepalived;
+    std::string config_id;                       // of keepalived.conf's @lines; "" = the host's name
     std::string node_name;                       // "" = by the node's addresses
     std::optional<std::string> state_directory;  // "" = nothing is kept; nothing: default_state_directory()
     std::vector<net::Cidr> service_cidrs;        // at most one of each family; empty: 10.96.0.0/12
@@ -48,13 +50,15 @@ struct RunCommand {
     std::string splice_directory = "/sys/fs/bpf/hawser";
     std::uint32_t splice_tunnels = 524'288;
     std::uint16_t splice_port_low = 10'240, splice_port_high = 29'999;
+    int vip_real_time_priority = 0;  // SCHED_FIFO; 0 = none
+    std::chrono::seconds vip_lifetime{3};
 };
 struct CheckCommand {
     Configuration configuration;
 };
 
 enum class Output { table, wide, json, yaml };
-enum class Resource { services, endpoints, routes, frontends, tunnels, snapshot };
+enum class Resource { services, endpoints, routes, frontends, tunnels, vips, snapshot };
 struct GetCommand {
     net::SocketAddress admin;
     Resource resource = Resource::services;

@@ -31,6 +31,8 @@ ResourceName name_of(Resource resource) {
             return {"frontends", false};
         case Resource::tunnels:
             return {"tunnels", false};
+        case Resource::vips:
+            return {"vips", false};
         case Resource::snapshot:
             return {"snapshot", false};
     }

@@ -24,6 +24,7 @@
 #include "net/listen.h"
 #include "splice/plane.h"
 #include "splice/program.h"
+#include "vip/plane.h"
 
 namespace hawser::app {
 
@@ -31,13 +32,32 @@ namespace {
 
 namespace asio = boost::asio;
 
+// Why clients would only be refused here; "" = they would not. A node without Services has nothing to serve.
+std::string why_not_serving(const catalog::Snapshot& snapshot) {
+    const auto has_endpoint = [](const catalog::Frontend& frontend) {
+        return (frontend.group && !frontend.group->endpoints.empty()) ||
+               (frontend.cluster_group && !frontend.cluster_group->endpoints.empty());
+    };
+    const auto& frontends = snapshot.frontends;
+    if (frontends.empty() || !snapshot.listeners.empty()) return "";
+    return std::any_of(frontends.begin(), frontends.end(), has_endpoint) ? "" : "no Service has an endpoint";
+}
+
 // The gateway as the control plane sees it; explains what a configuration cannot.
 class GatewayPlane final : public control::Plane {
   public:
-    GatewayPlane(gateway::Gateway& gateway, splice::Plane* kernel) : gateway_(gateway), kernel_(kernel) {}
+    GatewayPlane(gateway::Gateway& gateway, splice::Plane* kernel, vip::Plane::Options vip_options,
+                 std::shared_ptr<control::Log> log)
+        : gateway_(gateway), kernel_(kernel), vip_options_(vip_options), log_(std::move(log)) {}
 
     catalog::Diagnostics apply(std::shared_ptr<const catalog::Snapshot> snapshot) override {
-        auto diagnostics = gateway_.apply(snapshot);
+        catalog::Diagnostics diagnostics;
+        if (const auto opened = open_vips(*snapshot); !opened) {
+            diagnostics.error({}, "VIPs: " + opened.error().text());
+            return diagnostics;
+        }
+        const auto plan = snapshot->vips;  // `snapshot` may be gone below
+        diagnostics = gateway_.apply(snapshot);
         if (kernel_ != nullptr && !diagnostics.has_errors())
             diagnostics.append(kernel_->apply(std::move(snapshot)));
         const auto& all = diagnostics.all();
@@ -51,7 +71,18 @@ class GatewayPlane final : public control::Plane {
                                 "cap_net_bind_service=+ep hawser; systemd: "
                                 "AmbientCapabilities=CAP_NET_BIND_SERVICE) or the sysctl "
                                 "net.ipv4.ip_unprivileged_port_start");
+        if (vips_ && !diagnostics.has_errors()) {
+            vips_->set_health(why_not_serving(*gateway_.current()));
+            vips_->apply(plan);
+        }
         return diagnostics;
+    }
+    void stop_vips() {
+        if (vips_) vips_->stop();
+        vips_.reset();
+    }
+    [[nodiscard]] std::vector<vip::Status> vips() const override {
+        return vips_ ? vips_->status() : std::vector<vip::Status>{};
     }
     [[nodiscard]] std::shared_ptr<const catalog::Snapshot> current() const override {
         return gateway_.current();
@@ -86,8 +117,24 @@ class GatewayPlane final : public control::Plane {
     }
 
   private:
+    // Once there are some: it takes privileges.
+    net::Result<void> open_vips(const catalog::Snapshot& snapshot) {
+        if (vips_ || !snapshot.vips || snapshot.vips->empty()) return {};
+        vip::Plane::Callbacks callbacks;
+        callbacks.log = [log = log_](vip::Severity severity, const std::string& line) {
+            severity == vip::Severity::warning ? log->warning(line) : log->info(line);
+        };
+        auto opened = vip::Plane::open(vip_options_, std::move(callbacks));
+        if (!opened) return opened.error();
+        vips_ = std::move(*opened);
+        return {};
+    }
+
     gateway::Gateway& gateway_;
     splice::Plane* kernel_;
+    vip::Plane::Options vip_options_;
+    std::shared_ptr<control::Log> log_;
+    std::unique_ptr<vip::Plane> vips_;
 };
 
 // Builds snapshots, and keeps what was allocated for them. Called on one thread at a time.
@@ -225,7 +272,7 @@ class Daemon {
           drain_timer_(io_),
           kernel_(open_splice(command, log_)),
           gateway_(gateway_options(command, kernel_.get()), log_),
-          plane_(gateway_, kernel_.get()),
+          plane_(gateway_, kernel_.get(), {command.vip_real_time_priority, command.vip_lifetime}, log_),
           builder_(command.configuration, log_),
           sources_(
               io_, [inputs = inputs_of(command.configuration)] { return control::read(inputs); },
@@ -246,6 +293,7 @@ class Daemon {
         wait_for_signal();
         sources_.reload("start", [this](const control::ReloadStatus& status) { started(status); });
         io_.run();
+        plane_.stop_vips();
         if (kernel_) kernel_->stop();  // nothing comes from it any more
         gateway_.stop();
         if (kernel_) kernel_->forget_relays();
@@ -316,6 +364,7 @@ class Daemon {
         }
         log_->info("signal " + std::to_string(signal) + ": draining");
         draining_ = true;
+        plane_.stop_vips();  // new clients are another node's
         api_.set_draining();
         sources_.stop();
         gateway_.drain(std::min(command_.drain_spread, command_.drain_timeout), command_.drain_timeout);

@@ -254,6 +254,22 @@ std::vector<Row> tunnels(const json::array& items, const TableOptions& options) 
     return rows;
 }
 
+std::vector<Row> vips(const json::array& items, const TableOptions& options) {
+    std::vector<Row> rows{{"NAME", "ADDRESSES", "INTERFACE", "VRID", "STATE", "PRIORITY", "ACTIVE", "SINCE"}};
+    if (options.wide) rows.front().insert(rows.front().end(), {"VERSION", "INTERVAL", "CONFLICTS", "WHY"});
+    for (const auto& item : items) {
+        const json::value since{{"metadata", {{"creationTimestamp", text(item, {"since"})}}}};
+        rows.push_back({text(item, {"name"}), join(texts(list(item, {"addresses"}))), text(item, {"interface"}),
+                        text(item, {"virtualRouterId"}), text(item, {"state"}), text(item, {"priority"}),
+                        text(item, {"active"}, "<unknown>"), age(since, options.now)});
+        if (options.wide)
+            rows.back().insert(rows.back().end(),
+                               {text(item, {"version"}), text(item, {"advertIntervalMilliseconds"}) + "ms",
+                                text(item, {"conflicts"}), join(texts(list(item, {"faults"})))});
+    }
+    return rows;
+}
+
 std::vector<Row> snapshot(const json::array& items) {
     std::vector<Row> rows{
         {"NUMBER", "CREATED", "SERVICES", "FRONTENDS", "LISTENERS", "RELOADS", "FAILED", "LAST"}};
@@ -332,6 +348,9 @@ std::vector<Row> table_rows(Resource resource, const json::array& items, const T
             break;
         case Resource::tunnels:
             rows = tunnels(items, options);
+            break;
+        case Resource::vips:
+            rows = vips(items, options);
             break;
         case Resource::snapshot:
             rows = snapshot(items);

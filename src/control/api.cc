@@ -118,7 +118,7 @@ Response Api::get(const Request& request) const {
         return {200,
                 "text/plain; version=0.0.4; charset=utf-8",
                 metrics_text({plane_.stats(), sources_.status(), snapshot ? snapshot->number : 0,
-                              why_not_ready().empty(), plane_.splice_stats()}),
+                              why_not_ready().empty(), plane_.splice_stats(), plane_.vips()}),
                 {}};
     }
     if (path.starts_with(tunnels_prefix)) {
@@ -135,6 +135,7 @@ Response Api::get(const Request& request) const {
 
 Response Api::get_list(const std::string& what, const Request& request) const {
     if (what == "tunnels") return get_tunnels(request);
+    if (what == "vips") return json_response(vip_list(plane_.vips(), filter_of(request)));
     const auto current = plane_.current();
     if (what == "snapshot") return json_response(snapshot_view(current.get(), sources_.status()));
     static const catalog::Snapshot nothing;

@@ -21,6 +21,13 @@ ReadResult read(const Inputs& inputs) {
         result.watch.files.insert(result.watch.files.end(), loaded.files.begin(), loaded.files.end());
         result.watch.patterns = std::move(loaded.patterns);
     }
+    if (!inputs.keepalived.empty()) {
+        auto loaded = keepalived::load(inputs.keepalived, inputs.keepalived_options, result.diagnostics);
+        result.objects.vip_plan = std::move(loaded.plan);
+        const auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+        append(result.watch.files, loaded.files);
+        append(result.watch.patterns, loaded.patterns);
+    }
     return result;
 }
 

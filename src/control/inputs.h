@@ -7,6 +7,7 @@
 #include "catalog/diagnostic.h"
 #include "catalog/objects.h"
 #include "control/file_watch.h"
+#include "sources/keepalived/load.h"
 #include "sources/manifest/manifest.h"
 #include "sources/nginx/load.h"
 
@@ -16,7 +17,9 @@ namespace hawser::control {
 struct Inputs {
     std::vector<std::string> manifests;  // files and directories
     std::vector<std::string> nginx;      // nginx.conf, or fragments of its http block
+    std::vector<std::string> keepalived;  // keepalived.conf
     manifest::LoadOptions manifest_options;
+    keepalived::LoadOptions keepalived_options;
     nginx::LoadOptions nginx_options;
 };
 

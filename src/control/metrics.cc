@@ -177,6 +177,35 @@ void add_splice(Families& out, const splice::Plane::Stats& stats) {
     out.counter("hawser_splice_elements_written_total", "elements written into the L4 tables", number(stats.written));
 }
 
+void add_vips(Families& out, const std::vector<vip::Status>& vips) {
+    out.begin("hawser_vip_active", "1 while this node is the virtual router's active one", MetricType::Gauge);
+    for (const auto& vip : vips) out.add(vip.state == vip::State::active ? 1 : 0, {{"router", vip.name}});
+    out.begin("hawser_vip_state", "1 for the state that it is in", MetricType::Gauge);
+    for (const auto& vip : vips)
+        for (const auto state : {vip::State::fault, vip::State::backup, vip::State::active})
+            out.add(vip.state == state ? 1 : 0,
+                    {{"router", vip.name}, {"state", std::string(vip::to_string(state))}});
+    out.begin("hawser_vip_priority", "what is advertised, with all that is tracked", MetricType::Gauge);
+    for (const auto& vip : vips) out.add(number(vip.priority), {{"router", vip.name}});
+    out.begin("hawser_vip_became_active_total", "times that the addresses came to this node", MetricType::Counter);
+    for (const auto& vip : vips) out.add(number(vip.counters.became_active), {{"router", vip.name}});
+    out.begin("hawser_vip_adverts_total", "adverts by direction", MetricType::Counter);
+    for (const auto& vip : vips) {
+        out.add(number(vip.counters.sent), {{"router", vip.name}, {"dir", "out"}});
+        out.add(number(vip.counters.received), {{"router", vip.name}, {"dir", "in"}});
+    }
+    out.begin("hawser_vip_adverts_discarded_total", "adverts that were not believed, by the first reason",
+              MetricType::Counter);
+    for (const auto& vip : vips)
+        for (std::size_t i = 0; i < vip.counters.discarded.size(); ++i)
+            out.add(number(vip.counters.discarded[i]),
+                    {{"router", vip.name}, {"reason", std::string(to_string(static_cast<vip::Discarded>(i)))}});
+    out.begin("hawser_vip_send_errors_total", "adverts that could not be sent", MetricType::Counter);
+    for (const auto& vip : vips) out.add(number(vip.counters.send_errors), {{"router", vip.name}});
+    out.begin("hawser_vip_conflicts_total", "claims of other hosts to addresses that are ours", MetricType::Counter);
+    for (const auto& vip : vips) out.add(number(vip.counters.conflicts), {{"router", vip.name}});
+}
+
 void add_configuration(Families& out, const MetricsInput& input) {
     out.gauge("hawser_ready", "1 when a snapshot is in force and the process is not draining",
               input.ready ? 1 : 0);
@@ -247,6 +276,7 @@ class Collector final : public prometheus::Collectable {
         add_tunnels(out, input_.stats);
         add_connections(out, input_.stats);
         if (input_.splice) add_splice(out, *input_.splice);
+        if (!input_.vips.empty()) add_vips(out, input_.vips);
         add_configuration(out, input_);
         add_process(out);
         return out.take();

@@ -7,6 +7,7 @@
 #include "control/sources.h"
 #include "gateway/stats.h"
 #include "splice/plane.h"
+#include "vip/router.h"
 
 namespace hawser::control {
 
@@ -16,6 +17,7 @@ struct MetricsInput {
     std::uint64_t generation = 0;  // number of the snapshot in force, 0 = none
     bool ready = false;
     std::optional<splice::Plane::Stats> splice;  // nothing: the kernel carries nothing
+    std::vector<vip::Status> vips;
 };
 
 // The Prometheus text format 0.0.4; docs/operations.md lists the names.

@@ -11,6 +11,7 @@
 #include "gateway/stats.h"
 #include "splice/plane.h"
 #include "tunnel/tunnel.h"
+#include "vip/router.h"
 
 namespace hawser::control {
 
@@ -28,6 +29,7 @@ class Plane {
     virtual bool kill_tunnel(std::uint64_t id) = 0;
     // Nothing when the kernel carries nothing.
     [[nodiscard]] virtual std::optional<splice::Plane::Stats> splice_stats() const { return std::nullopt; }
+    [[nodiscard]] virtual std::vector<vip::Status> vips() const { return {}; }
 };
 
 }  // namespace hawser::control

@@ -302,6 +302,28 @@ json::object tunnel_list(std::vector<tunnel::Tunnel> tunnels, const Filter& filt
             {"items", std::move(items)}};
 }
 
+json::object vip_list(const std::vector<vip::Status>& vips, const Filter& filter) {
+    json::array items;
+    for (const vip::Status& vip : vips) {
+        if (filter.name && *filter.name != vip.name) continue;
+        json::object item{{"name", vip.name},
+                          {"interface", vip.interface},
+                          {"virtualRouterId", vip.id},
+                          {"version", vip.version},
+                          {"state", vip::to_string(vip.state)},
+                          {"since", rfc3339(vip.since)},
+                          {"priority", vip.priority},
+                          {"basePriority", vip.base_priority},
+                          {"advertIntervalMilliseconds", vip.interval.count()},
+                          {"addresses", json::array(vip.addresses.begin(), vip.addresses.end())},
+                          {"faults", json::array(vip.faults.begin(), vip.faults.end())},
+                          {"conflicts", vip.counters.conflicts}};
+        item["active"] = vip.master.is_unspecified() ? json::value(nullptr) : json::value(vip.master.text());
+        items.push_back(std::move(item));
+    }
+    return list("VipList", own_version, 0, std::move(items));
+}
+
 json::array diagnostics_view(const catalog::Diagnostics& diagnostics) {
     json::array out;
     for (const auto& d : diagnostics.all()) {

@@ -15,6 +15,7 @@
 #include "catalog/snapshot.h"
 #include "control/sources.h"
 #include "tunnel/tunnel.h"
+#include "vip/router.h"
 
 namespace hawser::control {
 
@@ -43,6 +44,8 @@ boost::json::object frontend_list(const catalog::Snapshot& snapshot, const Filte
 // `after`.
 boost::json::object tunnel_list(std::vector<tunnel::Tunnel> tunnels, const Filter& filter, std::size_t limit,
                                 std::uint64_t after);
+// VipList: the virtual routers of this node and their addresses.
+boost::json::object vip_list(const std::vector<vip::Status>& vips, const Filter& filter);
 // The number and contents of what is in force (null: nothing yet), and how the last attempt went: last_error
 // is null, or its time, cause and every diagnostic.
 boost::json::object snapshot_view(const catalog::Snapshot* snapshot, const ReloadStatus& status);
