@@ -78,6 +78,12 @@ struct Plane::Group {
     State told = State::stopped;  // to its programs
 };
 
+struct Plane::Beginning : net::Timer {
+    explicit Beginning(Plane& owner) : plane(owner) {}
+    void on_timer() override { plane.start_routers(); }
+    Plane& plane;
+};
+
 struct Plane::Telling : net::Timer {
     explicit Telling(Plane& owner) : plane(owner) {}
     struct Program {
@@ -120,6 +126,7 @@ Plane::Plane(const Options& options, Callbacks callbacks)
                  judge();
              }),
       world_{loop_, links_, addresses_, [this](const std::string& interface) { return frames(interface); },
+             [this] { return accept_filter(); },
              options.lifetime, callbacks_.log,
              [this](Router& router, State from, State to) { router_changed(router, from, to); },
              [this](Router& router) {
@@ -139,6 +146,7 @@ net::Result<void> Plane::start() {
     if (auto opened = links_.open(); !opened) return opened.error();
     trackers_ = std::make_unique<Trackers>(loop_, links_, callbacks_.log, [this] { judge(); });
     telling_ = std::make_unique<Telling>(*this);
+    beginning_ = std::make_unique<Beginning>(*this);
     alarm_ = std::make_unique<Alarm>(loop_, [this] { on_time(); });
     if (auto opened = alarm_->open(); !opened) return opened.error();
     loop_.at_turn_end([this] {
@@ -223,7 +231,6 @@ void Plane::replace(std::shared_ptr<const vip::Plan> plan) {
     routers_.clear();
     groups_.clear();
     const TimePoint when = now();
-    std::vector<Router*> fresh;
     for (const auto& config : plan->routers) {
         // Shares the plan's life.
         const std::shared_ptr<const vip::VirtualRouter> shared(plan, &config);
@@ -233,12 +240,13 @@ void Plane::replace(std::shared_ptr<const vip::Plan> plan) {
             routers_.push_back(std::move(before));
         } else {
             routers_.push_back(std::make_unique<Router>(world_, shared));
-            fresh.push_back(routers_.back().get());
         }
     }
     // Those that are gone leave before the new ones come: an address may have moved between them.
+    deleting_ = true;
     for (auto& [key, router] : old)
         if (router) router->shut_down(when);
+    deleting_ = false;
     for (const auto& config : plan->groups) {
         Group& group = groups_.emplace_back();
         group.config = &config;
@@ -246,10 +254,18 @@ void Plane::replace(std::shared_ptr<const vip::Plan> plan) {
             if (std::find(config.members.begin(), config.members.end(), router->config().name) != config.members.end())
                 group.members.push_back(router.get());
     }
+    const bool is_first = !plan_;
     plan_ = std::move(plan);
     trackers_->configure(*plan_);
     judge();
-    for (Router* router : fresh) router->start(when);
+    if (const auto delay = plan_->settings.startup_delay; is_first && delay.count() > 0)
+        loop_.timers().set(*beginning_, loop_.now() + std::chrono::ceil<net::Duration>(delay));
+    if (!beginning_->is_set()) start_routers();
+}
+
+void Plane::start_routers() {
+    for (const auto& router : routers_)
+        if (router->state() == State::stopped) router->start(now());
     judge();  // what they miss themselves is known now
 }
 
@@ -341,13 +357,18 @@ void Plane::settle_groups() {
 
 void Plane::notify(const std::string& kind, const std::string& name, const vip::Notify& programs, State state,
                    std::uint8_t priority) {
-    const vip::Command& special = state == State::active   ? programs.master
+    // keepalived.conf(5): a virtual router that a reload has taken away is at fault, unless notify_deleted is given.
+    const bool deleted = deleting_ && state == State::stopped && !programs.deleted.empty();
+    if (deleting_ && state == State::stopped && !deleted) state = State::fault;
+    const vip::Command& special = deleted                  ? programs.deleted
+                                  : state == State::active ? programs.master
                                   : state == State::backup ? programs.backup
                                   : state == State::fault  ? programs.fault
                                                            : programs.stop;
     if (!special.empty()) run(special, {});
-    if (!programs.any.empty())
-        run(programs.any, {kind, name, std::string(keepalived_name(state)), std::to_string(priority)});
+    if (programs.any.empty()) return;
+    const std::string word = deleted ? "DELETED" : std::string(keepalived_name(state));
+    run(programs.any, {kind, name, word, std::to_string(priority)});
 }
 
 void Plane::run(const vip::Command& command, const std::vector<std::string>& more) {
@@ -375,6 +396,18 @@ FrameSocket* Plane::frames(const std::string& interface) {
     socket = std::move(*opened);
     index = link->index;
     return socket.get();
+}
+
+// Once a virtual router has no_accept.
+AcceptFilter* Plane::accept_filter() {
+    if (accept_filter_) return accept_filter_.get();
+    auto opened = AcceptFilter::open();
+    if (!opened) {
+        callbacks_.log(Severity::warning, "vip: no_accept cannot be kept: " + opened.error().text());
+        return nullptr;
+    }
+    accept_filter_ = std::move(*opened);
+    return accept_filter_.get();
 }
 
 std::vector<Status> Plane::status() {

@@ -49,10 +49,12 @@ class Plane {
   private:
     class Alarm;
     struct Group;
+    struct Beginning;  // vrrp_startup_delay
     Plane(const Options& options, Callbacks callbacks);
     net::Result<void> start();
     void run_on_thread(const std::function<void()>& work);  // and waits
     void replace(std::shared_ptr<const catalog::vip::Plan> plan);
+    void start_routers();
     void judge();
     void on_time();
     void set_alarm();
@@ -62,6 +64,7 @@ class Plane {
                 std::uint8_t priority);
     void run(const catalog::vip::Command& command, const std::vector<std::string>& more);
     FrameSocket* frames(const std::string& interface);
+    AcceptFilter* accept_filter();
     [[nodiscard]] Group* group_of(const Router& router);
 
     Options options_;
@@ -76,9 +79,12 @@ class Plane {
     std::vector<Group> groups_;
     std::map<std::string, std::unique_ptr<FrameSocket>> frames_;
     std::map<std::string, std::uint32_t> frame_indexes_;
+    std::unique_ptr<AcceptFilter> accept_filter_;
     std::unique_ptr<Alarm> alarm_;
     std::string why_not_healthy_;
+    std::unique_ptr<Beginning> beginning_;
     bool settling_ = false, stopping_ = false;
+    bool deleting_ = false;  // a virtual router that is not in the plan any more leaves
     // Programs that are told of changes run one after the other, in the order of the changes.
     struct Telling;
     std::unique_ptr<Telling> telling_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 
 namespace hawser::vip {
 
@@ -161,7 +162,9 @@ void Router::shut_down(TimePoint when) {
 }
 
 void Router::configure(std::shared_ptr<const vip::VirtualRouter> config, TimePoint when) {
+    if (machine_.state() == State::active) refuse_packets(false);
     const auto before = std::exchange(config_, std::move(config));
+    if (machine_.state() == State::active) refuse_packets(true);
     machine_.configure(settings());
     if (config_->multicast_group != before->multicast_group || config_->unicast_peers != before->unicast_peers ||
         config_->unicast_ttl != before->unicast_ttl || config_->source != before->source)
@@ -261,6 +264,8 @@ void Router::receive(const AdvertSocket::Datagram& datagram) {
     if (advert.id != config_->id) return;
     if (const auto why = unwanted(advert, datagram.source)) return discard(*why);
     ++counters_.received;
+    heard_master_ = true;
+    early_claims_.clear();
     if (config_->check_addresses && advert.priority != 0) {
         // V-23: only said, because adverts are not believed for their addresses.
         auto theirs = advert.addresses;
@@ -280,15 +285,22 @@ void Router::receive(const AdvertSocket::Datagram& datagram) {
 }
 
 void Router::hear_claim(const Claim& claim, const std::string& interface) {
-    const bool waits = machine_.state() == State::backup && machine_.master().is_unspecified();
+    const bool waits = machine_.state() == State::backup && !heard_master_;
     if (machine_.state() != State::active && !waits) return;
     if (claim.mac == mac_of(interface)) return;
     for (const auto* address : all_addresses()) {
         if (address->ip != claim.ip || interface_of(*address) != interface) continue;
-        ++counters_.conflicts;
-        complain("conflict " + claim.ip.text(),
-                 claim.ip.text() + " is in use on " + interface + ", too: by " + text(claim.mac));
+        if (waits)
+            early_claims_[claim.ip] = claim.mac;  // perhaps the active router's, whose advert is still to come
+        else
+            report_conflict(claim, interface);
     }
+}
+
+void Router::report_conflict(const Claim& claim, const std::string& interface) {
+    ++counters_.conflicts;
+    complain("conflict " + claim.ip.text(),
+             claim.ip.text() + " is in use on " + interface + ", too: by " + text(claim.mac));
 }
 
 // ---- what is done ----
@@ -300,11 +312,17 @@ void Router::perform(const Actions& actions) {
                 send(action.priority);
                 break;
             case Action::What::take:
+                refuse_packets(true);
                 take();
+                for (const auto* address : all_addresses())
+                    if (const auto early = early_claims_.find(address->ip); early != early_claims_.end())
+                        report_conflict({early->first, early->second}, interface_of(*address));
+                early_claims_.clear();
                 ask_for_duplicates();
                 break;
             case Action::What::release:
                 release();
+                refuse_packets(false);
                 break;
             case Action::What::announce:
                 announce(action.repeat);
@@ -357,8 +375,21 @@ void Router::put(const vip::Address& address) {
         complain("put " + text(address), added.error().text());
 }
 
+// V-18: packets to the VIP, unless this is the owner.
+void Router::refuse_packets(bool yes) {
+    if (!refuses_packets()) return;
+    AcceptFilter* const filter = world_.accept_filter();
+    if (filter == nullptr) return;
+    for (const auto* address : all_addresses())
+        if (auto done = yes ? filter->refuse(address->ip) : filter->forget(address->ip); !done)
+            complain("no_accept " + text(*address), done.error().text());
+}
+
 // Also what refreshes them, and brings back what somebody has removed.
 void Router::take() {
+    // Or the kernel would take an interface's other addresses of a network away together with the first.
+    if (config_->promote_secondaries)
+        std::ofstream("/proc/sys/net/ipv4/conf/" + own_interface() + "/promote_secondaries") << 1;
     for (const auto* address : all_addresses()) put(*address);
     for (const auto& route : config_->routes) {
         const Link* const link = route.interface.empty() ? nullptr : world_.links.find(route.interface);

@@ -12,6 +12,7 @@
 
 #include "catalog/vip.h"
 #include "net/loop.h"
+#include "vip/accept_filter.h"
 #include "vip/addresses.h"
 #include "vip/advert_socket.h"
 #include "vip/frame_socket.h"
@@ -49,6 +50,7 @@ class Router {
         Links& links;
         Addresses& addresses;
         std::function<FrameSocket*(const std::string& interface)> frames;  // null: it cannot be had
+        std::function<AcceptFilter*()> accept_filter;                      // the same
         std::chrono::seconds lifetime{3};  // of addresses that nobody refreshes
         std::function<void(Severity, const std::string&)> log;
         std::function<void(Router&, State from, State to)> changed;
@@ -103,8 +105,11 @@ class Router {
     void take();
     void release();
     void put(const catalog::vip::Address& address);
+    [[nodiscard]] bool refuses_packets() const { return !config_->accept && config_->priority != 255; }
+    void refuse_packets(bool yes);
     void announce(unsigned repeat);
     void ask_for_duplicates();
+    void report_conflict(const Claim& claim, const std::string& interface);
     void send_due_frames(TimePoint now);
     [[nodiscard]] Mac mac_of(const std::string& interface) const;
     void complain(const std::string& about, const std::string& line);
@@ -124,6 +129,9 @@ class Router {
     std::deque<Frame> frames_;  // announcements that wait for their turn
     std::vector<std::string> own_faults_, tracked_faults_;
     std::optional<TimePoint> refresh_;  // of the addresses' lifetimes
+    // Who claimed our addresses while no active router was heard: one that nobody speaks VRRP for.
+    std::map<net::IpAddress, Mac> early_claims_;
+    bool heard_master_ = false;
     std::map<std::string, TimePoint> complained_;
     std::chrono::system_clock::time_point since_;
     Status::Counters counters_;

@@ -128,6 +128,29 @@ def test_notify_programs_are_told_in_order_and_run_as_their_user(site, tmp_path)
         "nobody stop", "nobody INSTANCE VI_1 STOP 100"]
 
 
+def test_the_active_routers_own_claims_are_no_conflict(site):
+    first = site.start("keepalived", "b", priority=100)
+    site.settle(first)
+    second = site.start("hawser", "a", priority=50)
+    time.sleep(1)
+    assert second.view()["conflicts"] == 0 and second.state() == "Backup", site.everything()
+
+
+def test_vrrp_startup_delay_and_what_a_deleted_instance_says(site, tmp_path):
+    told, program = tmp_path / "told", tmp_path / "notify.sh"
+    program.write_text(f'#!/bin/sh\necho "$*" >> {told}\n')
+    program.chmod(0o755)
+    words = [f'notify "{program}"', f'notify_deleted "{program} deleted"']
+    began = time.monotonic()
+    hawser = site.start("hawser", "a", words=words, head=["vrrp_startup_delay 2"])
+    site.settle(hawser)
+    assert time.monotonic() - began > 2.3
+    hawser.reload(routers.config(name="VI_9", vrid=99, addresses=["192.168.0.159/24"]))
+    routers.until(lambda: "DELETED" in told.read_text(), 3, told.read_text)
+    assert told.read_text().splitlines()[-2:] == ["deleted", "INSTANCE VI_1 DELETED 100"]
+    assert not hawser.holds()
+
+
 def test_another_host_with_the_address_is_reported(site):
     site.lab.run("client2", ["ip", "addr", "add", f"{VIP}/32", "dev", "eth0"])
     try:
@@ -137,6 +160,34 @@ def test_another_host_with_the_address_is_reported(site):
         assert f"{VIP} is in use on eth0, too: by {site.mac('client2')}" in hawser.words()
     finally:
         site.lab.run("client2", ["ip", "addr", "del", f"{VIP}/32", "dev", "eth0"])
+
+
+@pytest.mark.parametrize("v6", [False, True], ids=["IPv4", "IPv6"])
+def test_v18_and_v10_no_accept_drops_packets_and_never_neighbour_discovery(site, v6):
+    address = routers.VIP6 if v6 else VIP
+    family = socket.AF_INET6 if v6 else socket.AF_INET
+
+    def answers():
+        """Whether a UDP socket of the node hears what the client sends to the VIP."""
+        with site.lab.inside("a", lambda: socket.socket(family, socket.SOCK_DGRAM)) as server, \
+             site.lab.inside("client", lambda: socket.socket(family, socket.SOCK_DGRAM)) as client:
+            server.bind(("::" if v6 else "0.0.0.0", 9999))
+            server.settimeout(0.5)
+            for _ in range(2):
+                client.sendto(b"?", (address, 9999))
+            try:
+                return server.recv(10) == b"?"
+            except TimeoutError:
+                return False
+
+    hawser = site.start("hawser", "a", v6=v6, words=["no_accept"])
+    site.settle(hawser, address=address)
+    assert not answers()
+    found = site.lab.run("client", ["ip", "neigh", "show", address]).stdout
+    assert site.mac("a") in found, "V-10: who asks for the address is answered"
+    hawser.reload(routers.config(v6=v6))
+    routers.until(answers, 3, "accept came with the reload, and is not done")
+    assert hawser.metric("hawser_vip_became_active_total") == 1
 
 
 def test_a_sync_group_moves_together(site):
