@@ -68,7 +68,7 @@ void KernelHandOff::forget() {
     tables().records.erase(id_);
 }
 
-const char* KernelHandOff::check() const {
+const char* KernelHandOff::check(const tunnel::Tunnel& tunnel) const {
     const ConnectionFacts& c = client_.facts;
     const ConnectionFacts& e = endpoint_.facts;
     if (!c.established || !e.established) return "closing";
@@ -84,6 +84,10 @@ const char* KernelHandOff::check() const {
     // small segments itself, and the program refuses others (largest_segment).
     if (e.advertised_mss > c.send_mss) return "mss";
     if (c.advertised_mss > e.send_mss && c.send_mss > e.send_mss) return "mss";
+    // Its handshake may have been under way when the listener's MSS became smaller, which cuts both on the socket.
+    const std::uint32_t told = context_.smallest_mss.told(tunnel.started);
+    if (told > e.send_mss && c.advertised_mss <= context_.smallest_mss.get() && told > context_.smallest_mss.get())
+        return "mss";
     if (const char* why = context_.interfaces.why_not(client_.local.ip, client_.peer.ip)) return why;
     return context_.interfaces.why_not(endpoint_.local.ip, endpoint_.peer.ip);
 }
@@ -97,7 +101,7 @@ const char* KernelHandOff::prepare(const tunnel::Tunnel& tunnel) {
         end->local = net::local_address(end->fd);
         end->key = make_key(end->peer, end->local, IPPROTO_TCP);
     }
-    if (const char* why = check()) {
+    if (const char* why = check(tunnel)) {
         const std::uint32_t mss = endpoint_.facts.send_mss;
         // What a client's own MSS has not cut is the path's.
         if (client_.facts.advertised_mss > mss && client_.facts.send_mss > mss)

@@ -60,7 +60,7 @@ class KernelHandOff final : public tunnel::HandOff {
     explicit KernelHandOff(const Context& context) : context_(context) {}
 
     const char* prepare(const tunnel::Tunnel& tunnel);
-    const char* check() const;
+    const char* check(const tunnel::Tunnel& tunnel) const;
     // busy: it waits for bytes that are under way, not for an answer.
     Step try_to_cut(bool& busy);
     Step try_to_finish();

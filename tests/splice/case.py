@@ -103,8 +103,20 @@ class Case:
             carry(both_ways(tunnel, script.first, script.seed), what="first words")
             self._wait_for_moment(hawser, tunnel, script.moment)
             self._last_words(hawser, tunnel, script, listed["id"])
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}\n{self._sight(hawser, tunnel)}") from problem
         finally:
             tunnel.close()
+
+    @staticmethod
+    def _sight(hawser, tunnel):
+        """Where a tunnel stands that did not do what it should: hawser's word, and the kernel's of each socket."""
+        port = tunnel.client_address[1], tunnel.upstream_address[1]
+        wanted = " or ".join(f"sport = :{p} or dport = :{p}" for p in port)
+        seen = [f"hawser: {[t for t in tunnels(hawser) if t['client'].endswith(f':{port[0]}')]}"]
+        for host in (*HOSTS, hawser.node):
+            seen.append(f"{host}: {hawser.lab.run(host, ['ss', '-Htanoi', wanted], check=False).stdout}")
+        return "\n".join(seen)
 
     def _wait_for_moment(self, hawser, tunnel, moment):
         reached = {"relay": lambda state: True, "transit": lambda state: state != "starting", "spliced": lambda state: state not in UNDECIDED}[moment]

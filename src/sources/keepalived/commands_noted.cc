@@ -17,7 +17,7 @@ void note_unless_off(Reading& reading, const Call& call) {
     if (call.count() == 0 || parse_bool(call.text(1)) != false) note(reading, call);
 }
 
-constexpr std::string_view mail = "hawser sends no mail", smtp = mail,
+constexpr std::string_view mail = "hawser sends no mail",
                            process = "a matter of keepalived's processes",
                            scheduling = "how keepalived's processes are scheduled",
                            lvs = "hawser has services of its own, no IPVS",
