@@ -52,7 +52,8 @@ class Logs:
         for file in sorted(self.directory.glob("*.log")):
             with open(file, "rb") as stream:
                 stream.seek(self.offsets.get(file, 0))
-                lines = stream.read().decode("latin-1").splitlines()
+                whole, _, _ = stream.read().decode("latin-1").rpartition("\n")  # what is being written now is not a line yet
+                lines = whole.splitlines()
             if lines:
                 found[file.name] = lines
         return found

@@ -114,7 +114,7 @@ constexpr Command commands[] = {
     noted("enable_traps", global, monitoring),
     noted("enable_dbus", global, monitoring),
     noted("dbus_service_name", global, monitoring),
-    noted("log_unknown_vrids", global, "adverts of unknown VRIDs are counted"),
+    noted("log_unknown_vrids", global, "adverts of other VRIDs are not listened to"),
 
     noted("nftables", global, firewall),
     noted("nftables_priority", global, firewall),
