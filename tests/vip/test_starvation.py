@@ -25,7 +25,7 @@ def spinners(count):
             one.wait()
 
 
-@pytest.mark.parametrize("advert, options", [(0.1, []), (0.01, ["--vip-real-time", "50"])], ids=["100 ms", "10 ms, real time"])
+@pytest.mark.parametrize("advert, options", [(0.1, []), (0.05, ["--vip-real-time", "50"])], ids=["100 ms", "50 ms, real time"])
 def test_no_vip_moves_while_every_core_is_full(site, advert, options):
     listener = site.directory / "web.conf"
     listener.write_text(f"server {{ listen {VIP}:8080; location / {{ return 200 hello; }} }}\n")
