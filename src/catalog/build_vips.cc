@@ -94,7 +94,9 @@ vip::Plan build_vips(const Objects& objects, const BuildOptions& options, const 
     for (const auto& router : plan.routers) {
         once(names, router.name, router.position, "the virtual router " + router.name);
         const std::string id = router.interface + ", " + (router.v6 ? "IPv6" : "IPv4") + ", " +
-                               (router.unicast_peers.empty() ? "multicast" : router.unicast_peers.front().ip.text());
+                               (!router.unicast_peers.empty() ? router.unicast_peers.front().ip.text()
+                                : router.multicast_group      ? router.multicast_group->text()
+                                                              : "multicast");
         once(ids, std::to_string(router.id) + " " + id, router.position,
              "the virtual router id " + std::to_string(router.id) + " (" + id + ")");
         for (const auto* list : {&router.addresses, &router.excluded})

@@ -29,7 +29,6 @@ struct Address {
     std::optional<net::IpAddress> peer;        // of a point-to-point address
     bool no_duplicate_detection = false;       // keepalived: -nodad
     bool home = false, manage_temporary = false, no_prefix_route = false, autojoin = false;  // ip-address(8)
-    bool track = true;                         // somebody else's removal of it ends the active state
     Position position;
 
     bool operator==(const Address&) const = default;
@@ -124,6 +123,8 @@ struct Tracking {
 // BACKUP, FAULT, STOP, DELETED), the priority.
 struct Notify {
     Command master, backup, fault, stop, deleted, any, lower_priority_heard;
+    // A virtual router that a reload has taken away is DELETED to them, else at FAULT (keepalived.conf(5)).
+    bool says_deleted = false;
 
     bool operator==(const Notify&) const = default;
 };
@@ -176,7 +177,6 @@ struct VirtualRouter {
 
     std::optional<net::IpAddress> source;  // of adverts; absent = the interface's primary, or link-local, address
     std::vector<UnicastPeer> unicast_peers;  // none: multicast
-    bool check_unicast_source = false;
     std::uint8_t unicast_ttl = 255;
     std::optional<net::IpAddress> multicast_group;  // absent: 224.0.0.18, ff02::12
     std::string password;  // v2 only: auth_type PASS, at most 8 bytes; "" = none

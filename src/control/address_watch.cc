@@ -11,6 +11,7 @@
 
 #include "net/fd.h"
 #include "net/listen.h"
+#include "net/rtnetlink.h"
 
 namespace hawser::control {
 
@@ -18,17 +19,12 @@ AddressWatch::AddressWatch(boost::asio::io_context& io, std::function<void()> on
     : on_change_(std::move(on_change)), netlink_(io), timer_(io) {}
 
 net::Result<void> AddressWatch::open() {
-    net::Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE));
-    if (!fd.valid()) return net::system_error("rtnetlink socket", errno);
-    sockaddr_nl address{};
-    address.nl_family = AF_NETLINK;
-    address.nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
-    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-        return net::system_error("rtnetlink bind", errno);
+    auto fd = net::watch_rtnetlink(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    if (!fd) return fd.error();
     auto now = net::interface_addresses();
     if (!now) return now.error();
     addresses_ = std::move(*now);
-    netlink_.assign(fd.release());
+    netlink_.assign(fd->release());
     wait();
     return {};
 }

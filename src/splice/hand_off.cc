@@ -85,9 +85,8 @@ const char* KernelHandOff::check(const tunnel::Tunnel& tunnel) const {
     if (e.advertised_mss > c.send_mss) return "mss";
     if (c.advertised_mss > e.send_mss && c.send_mss > e.send_mss) return "mss";
     // Its handshake may have been under way when the listener's MSS became smaller, which cuts both on the socket.
-    const std::uint32_t told = context_.smallest_mss.told(tunnel.started);
-    if (told > e.send_mss && c.advertised_mss <= context_.smallest_mss.get() && told > context_.smallest_mss.get())
-        return "mss";
+    const std::uint32_t now = context_.smallest_mss.get(), told = context_.smallest_mss.told(tunnel.started);
+    if (told > now && told > e.send_mss && c.advertised_mss <= now) return "mss";
     if (const char* why = context_.interfaces.why_not(client_.local.ip, client_.peer.ip)) return why;
     return context_.interfaces.why_not(endpoint_.local.ip, endpoint_.peer.ip);
 }

@@ -16,7 +16,9 @@
 #include <fstream>
 #include <memory>
 
+#include "net/libnl.h"
 #include "net/route.h"
+#include "net/rtnetlink.h"
 #include "splice/address.h"
 
 namespace hawser::splice {
@@ -26,9 +28,6 @@ namespace {
 // Changes come in bursts: an interface that goes up, pods that start.
 constexpr net::Duration settle{2};
 
-struct SocketFree {
-    void operator()(nl_sock* socket) const { nl_socket_free(socket); }
-};
 struct CacheFree {
     void operator()(nl_cache* cache) const { nl_cache_free(cache); }
 };
@@ -52,12 +51,6 @@ net::IpAddress address_of(nl_addr* address) {
     return net::IpAddress::v6(v6);
 }
 
-net::Error netlink_error(const char* what, int code) {
-    net::Error error;
-    error.message = std::string(what) + ": " + nl_geterror(code);
-    return error;
-}
-
 }  // namespace
 
 Interfaces::Interfaces(net::Loop& loop, Program& program, std::function<void(const std::string&)> complain)
@@ -68,13 +61,9 @@ Interfaces::~Interfaces() {
 }
 
 net::Result<void> Interfaces::open() {
-    netlink_ = net::Fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE));
-    if (!netlink_.valid()) return net::system_error("rtnetlink socket", errno);
-    sockaddr_nl address{};
-    address.nl_family = AF_NETLINK;
-    address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
-    if (::bind(netlink_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-        return net::system_error("rtnetlink bind", errno);
+    auto socket = net::watch_rtnetlink(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    if (!socket) return socket.error();
+    netlink_ = std::move(*socket);
     if (auto watched = loop_.watch(netlink_.get(), *this, EPOLLIN); !watched) return watched.error();
     program_.forget_gone_interfaces();
     look();
@@ -96,16 +85,14 @@ void Interfaces::serve_node(bool yes) {
 }
 
 net::Result<std::map<std::uint32_t, Interfaces::Interface>> Interfaces::read() {
-    const std::unique_ptr<nl_sock, SocketFree> socket(nl_socket_alloc());
-    if (!socket) return netlink_error("netlink", -NLE_NOMEM);
-    if (const int failed = nl_connect(socket.get(), NETLINK_ROUTE); failed < 0)
-        return netlink_error("netlink", failed);
+    const auto socket = net::open_libnl();
+    if (!socket) return socket.error();
     nl_cache* raw = nullptr;
-    if (const int failed = rtnl_link_alloc_cache(socket.get(), AF_UNSPEC, &raw); failed < 0)
-        return netlink_error("list interfaces", failed);
+    if (const int failed = rtnl_link_alloc_cache(socket->get(), AF_UNSPEC, &raw); failed < 0)
+        return net::netlink_error("list interfaces", failed);
     const Cache links(raw);
-    if (const int failed = rtnl_addr_alloc_cache(socket.get(), &raw); failed < 0)
-        return netlink_error("list addresses", failed);
+    if (const int failed = rtnl_addr_alloc_cache(socket->get(), &raw); failed < 0)
+        return net::netlink_error("list addresses", failed);
     const Cache addresses(raw);
 
     std::map<std::uint32_t, Interface> out;

@@ -21,6 +21,7 @@ constexpr net::Duration quiet_time{10'000};
 constexpr std::uint64_t second_ns = 1'000'000'000;
 // Looking at tunnels may take this part of a core; probes have a limit of their own.
 constexpr int sweep_share = 10;
+constexpr std::size_t most_at_once = 1'024;  // flows that are buried in one piece of a sweep
 
 std::uint64_t now_ns(clockid_t clock) {
     timespec now{};
@@ -299,7 +300,7 @@ void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record&
 }
 
 bool Inventory::bury() {
-    for (std::uint32_t i = 0; i < Table<int, int>::most_at_once; ++i) {
+    for (std::size_t i = 0; i < most_at_once; ++i) {
         if (ended_.empty() || loop_.now() - ended_.front().since < quiet_time) return false;
         const Ended& dead = ended_.front();
         program_.forget(dead.client_key, dead.id);

@@ -4,8 +4,6 @@
 #include <arpa/inet.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
-#include <netlink/errno.h>
-#include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
@@ -32,12 +30,6 @@ NlAddr to_nl(const net::IpAddress& ip, unsigned prefix_length) {
     NlAddr out(nl_addr_build(v6 ? AF_INET6 : AF_INET, v6 ? bytes.data() : bytes.data() + 12, v6 ? 16 : 4));
     nl_addr_set_prefixlen(out.get(), static_cast<int>(prefix_length));
     return out;
-}
-
-net::Error netlink_error(const std::string& what, int code) {
-    net::Error error;
-    error.message = what + ": " + nl_geterror(code);
-    return error;
 }
 
 std::string text(const catalog::vip::Address& address) {
@@ -89,15 +81,10 @@ RtnlRoute make(const catalog::vip::Route& route, std::uint32_t index) {
 
 }  // namespace
 
-void Addresses::SocketFree::operator()(nl_sock* socket) const { nl_socket_free(socket); }
-
-Addresses::Addresses() = default;
-Addresses::~Addresses() = default;
-
 net::Result<void> Addresses::open() {
-    socket_.reset(nl_socket_alloc());
-    if (const int code = nl_connect(socket_.get(), NETLINK_ROUTE); code != 0)
-        return netlink_error("rtnetlink socket", code);
+    auto opened = net::open_libnl();
+    if (!opened) return opened.error();
+    socket_ = std::move(*opened);
     return {};
 }
 
@@ -114,26 +101,26 @@ net::Result<void> Addresses::put(const catalog::vip::Address& address, std::uint
     const bool deprecated = address.ip.is_v6() && address.prefix_length == 128;
     rtnl_addr_set_preferred_lifetime(wanted.get(), deprecated ? 0 : seconds);
     if (const int code = rtnl_addr_add(socket_.get(), wanted.get(), NLM_F_CREATE | NLM_F_REPLACE); code != 0)
-        return netlink_error("add " + text(address), code);
+        return net::netlink_error("add " + text(address), code);
     return {};
 }
 
 net::Result<void> Addresses::remove(const catalog::vip::Address& address, std::uint32_t index) {
     const int code = rtnl_addr_delete(socket_.get(), make(address, index).get(), 0);
     if (code == 0 || code == -NLE_NOADDR || code == -NLE_OBJ_NOTFOUND || code == -NLE_NODEV) return {};
-    return netlink_error("remove " + text(address), code);
+    return net::netlink_error("remove " + text(address), code);
 }
 
 net::Result<void> Addresses::put(const catalog::vip::Route& route, std::uint32_t index) {
     const int code = rtnl_route_add(socket_.get(), make(route, index).get(), NLM_F_CREATE | NLM_F_REPLACE);
-    if (code != 0) return netlink_error("add the route to " + route.destination.text(), code);
+    if (code != 0) return net::netlink_error("add the route to " + route.destination.text(), code);
     return {};
 }
 
 net::Result<void> Addresses::remove(const catalog::vip::Route& route, std::uint32_t index) {
     const int code = rtnl_route_delete(socket_.get(), make(route, index).get(), 0);
     if (code == 0 || code == -NLE_OBJ_NOTFOUND || code == -NLE_NODEV) return {};
-    return netlink_error("remove the route to " + route.destination.text(), code);
+    return net::netlink_error("remove the route to " + route.destination.text(), code);
 }
 
 }  // namespace hawser::vip

@@ -2,13 +2,9 @@
 #pragma once
 
 #include <chrono>
-#include <memory>
-#include <string>
-
 #include "catalog/vip.h"
 #include "net/error.h"
-
-struct nl_sock;  // libnl
+#include "net/libnl.h"
 
 namespace hawser::vip {
 
@@ -17,8 +13,6 @@ namespace hawser::vip {
 // microseconds. One thread.
 class Addresses {
   public:
-    Addresses();
-    ~Addresses();
     net::Result<void> open();
 
     // Adds the address, or sets its lifetime anew: at least a second, the kernel counts in those and is up to some
@@ -29,10 +23,7 @@ class Addresses {
     net::Result<void> remove(const catalog::vip::Route& route, std::uint32_t index);
 
   private:
-    struct SocketFree {
-        void operator()(nl_sock* socket) const;
-    };
-    std::unique_ptr<nl_sock, SocketFree> socket_;
+    net::NlSocket socket_;
 };
 
 }  // namespace hawser::vip

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <memory>
 
+#include "net/rtnetlink.h"
+
 namespace hawser::vip {
 
 namespace {
@@ -53,13 +55,9 @@ Links::~Links() {
 }
 
 net::Result<void> Links::open() {
-    netlink_ = net::Fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE));
-    if (!netlink_.valid()) return net::system_error("rtnetlink socket", errno);
-    sockaddr_nl address{};
-    address.nl_family = AF_NETLINK;
-    address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
-    if (::bind(netlink_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-        return net::system_error("rtnetlink bind", errno);
+    auto socket = net::watch_rtnetlink(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    if (!socket) return socket.error();
+    netlink_ = std::move(*socket);
     if (auto watched = loop_.watch(netlink_.get(), *this, EPOLLIN); !watched) return watched.error();
     auto now = read();
     if (!now) return now.error();

@@ -29,9 +29,12 @@ TimePoint now() { return std::chrono::steady_clock::now(); }
 
 // Virtual routers of two plans with the same key are the same one.
 std::string key_of(const vip::VirtualRouter& router) {
+    // One id may be there several times on an interface: with other groups, and with other unicast peers.
+    const std::string whom = !router.unicast_peers.empty() ? "unicast " + router.name
+                             : router.multicast_group      ? router.multicast_group->text()
+                                                           : "";
     return router.interface + "|" + std::to_string(router.id) + (router.v6 ? "|6|" : "|4|") +
-           std::to_string(router.version) + (router.unicast_peers.empty() ? "|m" : "|u") +
-           (router.virtual_mac ? "|v" + router.virtual_mac->interface : "|");
+           std::to_string(router.version) + "|" + whom + (router.virtual_mac ? "|v" + router.virtual_mac->interface : "|");
 }
 
 }  // namespace
@@ -357,8 +360,7 @@ void Plane::settle_groups() {
 
 void Plane::notify(const std::string& kind, const std::string& name, const vip::Notify& programs, State state,
                    std::uint8_t priority) {
-    // keepalived.conf(5): a virtual router that a reload has taken away is at fault, unless notify_deleted is given.
-    const bool deleted = deleting_ && state == State::stopped && !programs.deleted.empty();
+    const bool deleted = deleting_ && state == State::stopped && programs.says_deleted;
     if (deleting_ && state == State::stopped && !deleted) state = State::fault;
     const vip::Command& special = deleted                  ? programs.deleted
                                   : state == State::active ? programs.master

@@ -273,8 +273,7 @@ void Router::receive(const AdvertSocket::Datagram& datagram) {
         for (const auto& address : config_->addresses) ours.push_back(address.ip);
         std::sort(theirs.begin(), theirs.end());
         std::sort(ours.begin(), ours.end());
-        const bool same = theirs == ours;
-        if (!same) complain("addresses", datagram.source.text() + " advertises other addresses than ours");
+        if (theirs != ours) complain("addresses", datagram.source.text() + " advertises other addresses than ours");
     }
     if (config_->version == 3 && advert.interval != config_->advert_interval)
         complain("interval", datagram.source.text() + " advertises every " + std::to_string(advert.interval.count()) +
@@ -313,6 +312,9 @@ void Router::perform(const Actions& actions) {
                 break;
             case Action::What::take:
                 refuse_packets(true);
+                // Or the kernel would take an interface's other addresses of a network away together with the first.
+                if (config_->promote_secondaries)
+                    std::ofstream("/proc/sys/net/ipv4/conf/" + own_interface() + "/promote_secondaries") << 1;
                 take();
                 for (const auto* address : all_addresses())
                     if (const auto early = early_claims_.find(address->ip); early != early_claims_.end())
@@ -387,9 +389,6 @@ void Router::refuse_packets(bool yes) {
 
 // Also what refreshes them, and brings back what somebody has removed.
 void Router::take() {
-    // Or the kernel would take an interface's other addresses of a network away together with the first.
-    if (config_->promote_secondaries)
-        std::ofstream("/proc/sys/net/ipv4/conf/" + own_interface() + "/promote_secondaries") << 1;
     for (const auto* address : all_addresses()) put(*address);
     for (const auto& route : config_->routes) {
         const Link* const link = route.interface.empty() ? nullptr : world_.links.find(route.interface);

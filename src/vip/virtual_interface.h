@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -12,7 +11,7 @@
 namespace hawser::vip {
 
 // A macvlan with a virtual router's MAC (RFC 9568 §7.3) on one of this node's interfaces. It is there for as long as the
-// object, active or not; without an address it answers nothing.
+// object, active or not; without an address it answers nothing. One thread.
 class VirtualInterface {
   public:
     // One of that name and MAC on that interface that an earlier process has left is taken over. While it lives the
@@ -26,11 +25,12 @@ class VirtualInterface {
     [[nodiscard]] const std::string& name() const { return name_; }
 
   private:
-    explicit VirtualInterface(std::string name) : name_(std::move(name)) {}
-    void set(const std::string& sysctl, const std::string& value, bool restore);
+    class QuietBase;
+    VirtualInterface(std::string name, std::shared_ptr<QuietBase> base)
+        : name_(std::move(name)), base_(std::move(base)) {}
 
     std::string name_;
-    std::map<std::string, std::string> before_;  // sysctls of the base, to be put back
+    std::shared_ptr<QuietBase> base_;
 };
 
 }  // namespace hawser::vip

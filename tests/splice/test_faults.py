@@ -211,6 +211,38 @@ def test_a_small_mtu_at_the_pod_is_told_to_the_next_clients(lab, hawser, pods):
         lab._ip("a1", "link set eth0 mtu 1500")
 
 
+def test_handshakes_under_way_when_the_mss_gets_smaller_were_told_the_old_one(lab, hawser, pods, cables):
+    """And no ICMP tells the client better: such a tunnel may not be spliced."""
+    cables[0].set(delay=150_000)
+    lab._ip("a1", "link set eth0 mtu 900")
+    lab.run("client", ["nft", "add table ip quiet; add chain ip quiet in { type filter hook input priority 0; }; "
+                              "add rule ip quiet in icmp type destination-unreachable drop"])
+    wrong = []
+
+    def visit(number):
+        try:
+            time.sleep(number * 0.02)
+            made = visits.upgrade(lab, WEB, "/echo")
+            made.socket.settimeout(20)
+            for _ in range(12):  # past the moment of the hand-off
+                visits.talk(made, b"%04d" % number * 2_000)
+                time.sleep(0.2)
+        except Exception as problem:
+            wrong.append(f"{number}: {problem!r}")
+
+    visitors = [threading.Thread(target=visit, args=(number,)) for number in range(80)]
+    try:
+        for one in visitors:
+            one.start()
+        for one in visitors:
+            one.join()
+        assert wrong == []
+    finally:
+        lab.run("client", ["nft", "delete table ip quiet"])
+        lab._ip("a1", "link set eth0 mtu 1500")
+        cables[0].set()
+
+
 def test_a_reader_that_stops_is_spliced_when_it_reads_again(lab, hawser, pods):
     """Zero windows: until then the relay owes it bytes, and keeps the tunnel."""
     made = visits.upgrade(lab, WEB, "/echo")

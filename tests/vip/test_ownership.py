@@ -11,6 +11,7 @@ import pytest
 
 import network
 import routers
+import site_programs
 from routers import VIP
 
 A = network.NODES["a"][0]
@@ -149,6 +150,72 @@ def test_vrrp_startup_delay_and_what_a_deleted_instance_says(site, tmp_path):
     routers.until(lambda: "DELETED" in told.read_text(), 3, told.read_text)
     assert told.read_text().splitlines()[-2:] == ["deleted", "INSTANCE VI_1 DELETED 100"]
     assert not hawser.holds()
+
+
+def test_notify_deleted_without_a_program_says_deleted_and_no_notify_deleted_says_fault(site, tmp_path):
+    for words, last in (["notify_deleted"], "INSTANCE VI_1 DELETED 100"), ([], "INSTANCE VI_1 FAULT 100"):
+        told, program = tmp_path / f"told{len(words)}", tmp_path / "notify.sh"
+        program.write_text(f'#!/bin/sh\necho "$*" >> {told}\n')
+        program.chmod(0o755)
+        hawser = site.start("hawser", "a", words=[f'notify "{program}"', *words])
+        site.settle(hawser)
+        hawser.reload(routers.config(name="VI_9", vrid=99, addresses=["192.168.0.159/24"]))
+        routers.until(lambda: told.read_text().splitlines()[-1] == last, 3, told.read_text)
+        hawser.stop()
+
+
+def test_unicast_routers_of_one_id_are_two_and_both_survive_a_reload(site):
+    pair = [routers.config(name=name, vrid=51, peers=[peer], source=A, addresses=[f"{address}/24"])
+            for name, peer, address in (("VI_1", "192.168.0.101", VIP), ("VI_2", "192.168.0.77", "192.168.0.152"))]
+    hawser = routers.Hawser(site.lab, "a", site.directory, "".join(pair))
+    site.running.append(hawser)
+    site.settle(hawser)
+    site.settle(hawser, address="192.168.0.152")
+    hawser.reload("".join(pair).replace("priority 100", "priority 110"))
+    time.sleep(0.5)
+    assert [hawser.view(name)["state"] for name in ("VI_1", "VI_2")] == ["Active"] * 2
+    assert hawser.metric("hawser_vip_became_active_total") == 2
+    hawser.reload(pair[0])
+    routers.until(lambda: not hawser.holds("192.168.0.152"), 1, "the one that is gone has left its address")
+    assert hawser.holds()
+
+
+def test_virtual_macs_share_the_base_interfaces_settings(site):
+    settings = ("arp_ignore", "arp_filter", "arp_announce")
+
+    def now():
+        return [site.lab.run("a", ["cat", f"/proc/sys/net/ipv4/conf/eth0/{name}"]).stdout.strip() for name in settings]
+
+    before = now()
+    one = routers.config(words=["use_vmac"])
+    two = routers.config(name="VI_2", vrid=52, addresses=["192.168.0.152/24"], words=["use_vmac"])
+    hawser = routers.Hawser(site.lab, "a", site.directory, one + two)
+    site.running.append(hawser)
+    site.settle(hawser)
+    site.settle(hawser, address="192.168.0.152")
+    hawser.reload(two)
+    routers.until(lambda: not hawser.holds(), 2, "it is still there")
+    assert now() == ["1", "1", "2"], "the other one needs them still"
+    hawser.stop()
+    assert now() == before
+
+
+def test_a_vip_object_is_checked_served_and_shown(site, tmp_path):
+    file = tmp_path / "vip.yaml"
+    file.write_text(f"apiVersion: hawser.io/v1alpha1\nkind: VIP\nmetadata: {{name: chat}}\nspec:\n  addresses: [{VIP}/24]\n")
+    binary = site_programs.BIN / "hawser"
+    checked = site.lab.run("a", [binary, "check", "-f", file, "--state", ""])
+    assert f"VIP chat: {VIP}/24 on eth0, VRRPv3 id 150, priority 100, every 100 ms, multicast" in checked.stdout
+    hawser = site_programs.Hawser(site.lab, "a", [file], [], ["--splice", "off"], log=f"object-{site.directory.name}.log")
+    try:
+        hawser.wait_ready()
+        hawser.wait(lambda: VIP in routers.held(site.lab, "a"), 5, "has not got the address")
+        heading, row = hawser.get("vips").stdout.splitlines()
+        assert heading.split() == ["NAME", "ADDRESSES", "INTERFACE", "VRID", "STATE", "PRIORITY", "ACTIVE", "SINCE"]
+        assert row.split()[:7] == ["chat", f"{VIP}/24", "eth0", "150", "Active", "100", A]
+    finally:
+        hawser.stop()
+    assert VIP not in routers.held(site.lab, "a")
 
 
 def test_another_host_with_the_address_is_reported(site):

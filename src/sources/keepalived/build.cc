@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "catalog/nearest_name.h"
 #include "sources/keepalived/programs.h"
 #include "sources/keepalived/values.h"
 
@@ -146,7 +147,7 @@ struct PlanBuilder {
         if (found != map.end()) return &found->second;
         std::vector<std::string_view> names;
         for (const auto& [name, _] : map) names.push_back(name);
-        const std::string_view similar = similar_word(track.name.text, names);
+        const std::string_view similar = catalog::nearest_name(track.name.text, names);
         reading.error(track.name.position,
                       "there is no " + std::string(kind) + " \"" + track.name.text + "\"" +
                           (similar.empty() ? "" : "; did you mean \"" + std::string(similar) + "\"?"));
@@ -225,6 +226,7 @@ struct PlanBuilder {
         resolve(conf.fault, target.fault);
         resolve(conf.stop, target.stop);
         resolve(conf.deleted, target.deleted);
+        target.says_deleted = conf.says_deleted;
         resolve(conf.any, target.any);
         resolve(conf.lower_priority_heard, target.lower_priority_heard);
         return target;

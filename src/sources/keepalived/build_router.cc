@@ -203,7 +203,6 @@ struct RouterBuilder {
             out.unicast_peers.push_back(conf.peer);
         }
         if (in.peers.empty()) return;
-        out.check_unicast_source = in.check_unicast_source || global().check_unicast_source;
         out.unicast_ttl = static_cast<std::uint8_t>(in.unicast_ttl.value_or(255));
         if (in.group) warning(in.group->position, "\"mcast_dst_ip\" has no effect with \"unicast_peer\"");
         out.multicast_group.reset();

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "catalog/nearest_name.h"
 #include "sources/keepalived/values.h"
 
 namespace hawser::keepalived {
@@ -58,7 +59,7 @@ void report_unknown(Reading& reading, const Word& word, std::uint32_t kind) {
     for (const auto group : all_commands())
         for (const Command& command : group)
             if ((command.where & kind) != 0) known.push_back(command.name);
-    const std::string_view similar = similar_word(word.text, known);
+    const std::string_view similar = catalog::nearest_name(word.text, known);
     const std::string hint = similar.empty() ? "" : "; did you mean \"" + std::string(similar) + "\"?";
     reading.error(word.position, "unknown keyword " + shown + hint);
 }

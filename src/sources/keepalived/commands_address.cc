@@ -3,18 +3,14 @@
 
 #include <unordered_map>
 
-#include "sources/keepalived/slots.h"
+#include "sources/keepalived/word_reader.h"
 
 namespace hawser::keepalived {
 
 namespace {
 
-struct AddressReader {
-    Reading& reading;
-    std::span<const Word> words;
+struct AddressReader : WordReader {
     AddressConf out;
-    std::size_t at = 1;
-    bool ok = true;
 
     bool read() {
         const auto prefix = parse_prefix(words[0].text);
@@ -34,23 +30,6 @@ struct AddressReader {
     }
 
   private:
-    void wrong(std::size_t i, const std::string& text) {
-        reading.error(words[i].position, "\"" + words[i].text + "\" " + text);
-        ok = false;
-    }
-    // The word behind an option; nullptr (and an error) if there is none.
-    const Word* parameter(const char* expects) {
-        if (at + 1 == words.size()) {
-            wrong(at++, std::string("needs a parameter: ") + expects);
-            return nullptr;
-        }
-        at += 2;
-        return &words[at - 1];
-    }
-    void invalid(const char* expects) {
-        wrong(at - 1, std::string("is not valid here: expected ") + expects);
-    }
-
     void option(const std::string& name) {
         using Flag = bool vip::Address::*;
         static const std::unordered_map<std::string_view, Flag> flags{
@@ -64,8 +43,7 @@ struct AddressReader {
             out.address.*(flag->second) = true;
             ++at;
         } else if (name == "no_track") {
-            out.address.track = false;
-            ++at;
+            reading.note(words[at++].position, "\"no_track\" has no effect: an address that is removed comes back");
         } else if (name == "dev") {
             read_interface();
         } else if (name == "label") {
@@ -146,7 +124,7 @@ struct AddressReader {
 template <std::vector<AddressConf> InstanceConf::*Member>
 void read_addresses(Reading& reading, const Call& call) {
     for (const auto& item : items_of(reading, call)) {
-        AddressReader reader{reading, item, {}};
+        AddressReader reader{{reading, item, 1}, {}};
         if (reader.read()) (call.scope.instance->*Member).push_back(std::move(reader.out));
     }
 }
@@ -177,7 +155,6 @@ void read_peers(Reading& reading, const Call& call) {
             if (item[at].text == "min_ttl" || item[at].text == "max_ttl") {
                 read_ttl(reading, item, at,
                          item[at].text == "min_ttl" ? peer.peer.min_ttl : peer.peer.max_ttl);
-                instance.check_unicast_source = true;  // as the manual says
             } else {
                 reading.error(item[at].position, "\"" + item[at].text + "\" is not an option of a peer");
                 break;

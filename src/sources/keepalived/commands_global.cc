@@ -58,7 +58,6 @@ constexpr Command commands[] = {
     words("vrrp_lower_prio_no_advert", global, set_bool<&G::lower_priority_no_advert>, is_bool, 0, 1),
     words("vrrp_higher_prio_send_advert", global, set_bool<&G::higher_priority_advert>, is_bool, 0, 1),
     words("vrrp_skip_check_adv_addr", global, set_bool<&G::skip_check_adv_addr>, is_bool, 0, 1),
-    words("vrrp_check_unicast_src", global, set_bool<&G::check_unicast_source>, is_bool, 0, 1),
     words("vrrp_strict", global, set_bool<&G::strict>, is_bool, 0, 1),
     one("vrrp_down_timer_adverts", global, set_number<&G::down_timer_adverts, 1, 100>,
         "a number from 1 to 100"),

@@ -116,8 +116,9 @@ void note_unicast(const Call& call, Set set) {
     if (!call.scope.instance->unicast_at) call.scope.instance->unicast_at = call.position();
 }
 
-void read_check_unicast_source(Reading&, const Call& call) {
-    note_unicast(call, [](InstanceConf& instance) { instance.check_unicast_source = true; });
+void read_check_unicast_source(Reading& reading, const Call& call) {
+    note_unicast(call, [](InstanceConf&) {});
+    reading.note(call.position(), "\"check_unicast_src\" has no effect: others than the peers are never believed");
 }
 
 void read_unicast_ttl(Reading& reading, const Call& call) {

@@ -55,6 +55,7 @@ constexpr Command commands[] = {
     noted("vrrp_process_name", global, process),
     noted("checker_process_name", global, process),
     noted("bfd_process_name", global, process),
+    noted("vrrp_check_unicast_src", global, "others than the peers are never believed"),
     noted("vrrp_priority", global, scheduling),
     noted("vrrp_no_swap", global, scheduling),
     noted("vrrp_rt_priority", global, scheduling),

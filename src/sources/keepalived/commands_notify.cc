@@ -9,8 +9,10 @@ namespace {
 
 template <std::optional<CommandConf> NotifyConf::*Member>
 void read_notify(Reading& reading, const Call& call) {
-    auto& slot = call.scope.notify().*Member;
-    if (call.count() == 0) return;  // notify_deleted alone: DELETED is told in any case
+    NotifyConf& notify = call.scope.notify();
+    if (Member == &NotifyConf::deleted) notify.says_deleted = true;
+    if (call.count() == 0) return;  // notify_deleted alone
+    auto& slot = notify.*Member;
     if (slot)
         return reading.warning(call.position(), "\"" + call.name() +
                                                     "\" is given twice; the first one counts, as in "

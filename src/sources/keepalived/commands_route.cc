@@ -2,7 +2,7 @@
 // virtual_routes: the forms of ip-route(8) that need no more than a destination, a gateway, an interface and
 // a table.
 
-#include "sources/keepalived/slots.h"
+#include "sources/keepalived/word_reader.h"
 
 namespace hawser::keepalived {
 
@@ -17,12 +17,9 @@ std::optional<std::uint32_t> parse_table(std::string_view text) {
     return static_cast<std::uint32_t>(*number);
 }
 
-struct RouteReader {
-    Reading& reading;
-    std::span<const Word> words;
+struct RouteReader : WordReader {
     vip::Route out;
-    std::size_t at = 0;
-    bool ok = true, has_destination = false, is_default = false, v6 = false, has_v6 = false;
+    bool has_destination = false, is_default = false, v6 = false, has_v6 = false;
 
     bool read() {
         out.position = words[0].position;
@@ -33,22 +30,6 @@ struct RouteReader {
     }
 
   private:
-    void wrong(std::size_t i, const std::string& text) {
-        reading.error(words[i].position, "\"" + words[i].text + "\" " + text);
-        ok = false;
-    }
-    const Word* parameter(const char* expects) {
-        if (at + 1 == words.size()) {
-            wrong(at++, std::string("needs a parameter: ") + expects);
-            return nullptr;
-        }
-        at += 2;
-        return &words[at - 1];
-    }
-    void invalid(const char* expects) {
-        wrong(at - 1, std::string("is not valid here: expected ") + expects);
-    }
-
     static std::optional<vip::Route::Kind> kind_of(std::string_view name) {
         if (name == "unicast") return vip::Route::Kind::unicast;
         if (name == "blackhole") return vip::Route::Kind::blackhole;
@@ -157,7 +138,7 @@ struct RouteReader {
 
 void read_routes(Reading& reading, const Call& call) {
     for (const auto& item : items_of(reading, call)) {
-        RouteReader reader{reading, item, {}};
+        RouteReader reader{{reading, item}, {}};
         if (reader.read()) call.scope.instance->router.routes.push_back(std::move(reader.out));
     }
 }

@@ -40,7 +40,7 @@ struct GlobalConf {
     vip::Settings settings;
     std::optional<RunAs> script_user;
     bool script_security = false;
-    bool strict = false, skip_check_adv_addr = false, check_unicast_source = false, least_arp = false;
+    bool strict = false, skip_check_adv_addr = false, least_arp = false;
     std::optional<bool> lower_priority_no_advert, higher_priority_advert;
     std::optional<unsigned> version, down_timer_adverts;
     std::optional<net::IpAddress> group_v4, group_v6;
@@ -82,6 +82,7 @@ struct TrackingConf {
 
 struct NotifyConf {
     std::optional<CommandConf> master, backup, fault, stop, deleted, any, lower_priority_heard;
+    bool says_deleted = false;  // notify_deleted is given, with a program or without
 };
 
 struct AddressConf {
@@ -108,7 +109,7 @@ struct InstanceConf {
     catalog::Position id_at, version_at, advert_interval_at, preempt_at, preempt_delay_at, state_at,
         priority_at, accept_at, virtual_mac_at;
     std::optional<bool> accept, strict, skip_check_adv_addr, checksum_as_v2, lower_priority_no_advert, higher_priority_advert;
-    bool native_v6 = false, check_unicast_source = false, xmit_base = false;
+    bool native_v6 = false, xmit_base = false;
     AnnouncingConf announcing;
     catalog::Position refresh_at, lower_repeat_at, lower_no_advert_at, higher_advert_at;
     std::optional<AuthenticationConf> authentication;

@@ -105,7 +105,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "10.0.0.13\n}"),
             std::string(line_1) +
                 "\n  source 10.0.0.11\n  peer 10.0.0.12 ttl 60-64\n  peer 10.0.0.13 ttl 0-255\n"
-                "  unicast ttl 64 checked\n" +
+                "  unicast ttl 64\n" +
                 address_1}));
 
 INSTANTIATE_TEST_SUITE_P(
@@ -145,7 +145,7 @@ INSTANTIATE_TEST_SUITE_P(
             with("",
                  "  address 10.0.0.5/24 dev eth1 label eth1:x scope 253 brd 10.0.0.255\n"
                  "  address 10.0.0.6/24 brd 10.0.0.99\n"
-                 "  address 10.0.0.8/24 -nodad home mngtmpaddr noprefixroute autojoin no_track\n"
+                 "  address 10.0.0.8/24 -nodad home mngtmpaddr noprefixroute autojoin\n"
                  "  address 10.0.0.9/32 peer 10.1.1.1\n"
                  "  address 10.0.0.7/24 brd 10.0.0.0\n"
                  "  address 10.0.0.10/32\n")},

@@ -79,7 +79,6 @@ struct Text {
                  std::to_string(peer.max_ttl));
         if (r.unicast_peers.empty()) return;
         out += "  unicast ttl " + std::to_string(r.unicast_ttl);
-        flag(r.check_unicast_source, "checked");
         out += "\n";
     }
 
@@ -95,7 +94,6 @@ struct Text {
         flag(a.manage_temporary, "mngtmpaddr");
         flag(a.no_prefix_route, "noprefixroute");
         flag(a.autojoin, "autojoin");
-        flag(!a.track, "no_track");
         out += "\n";
     }
 

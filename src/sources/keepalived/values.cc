@@ -8,24 +8,6 @@
 
 namespace hawser::keepalived {
 
-namespace {
-// Insertions, deletions and changes of a character that lead from one to the other.
-std::size_t distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t above = row[j];
-            row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-            diagonal = above;
-        }
-    }
-    return row[b.size()];
-}
-}  // namespace
-
 std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t least, std::int64_t most) {
     if (text.starts_with('+')) text.remove_prefix(1);
     std::int64_t value = 0;
@@ -77,19 +59,6 @@ std::optional<std::uint8_t> parse_scope(std::string_view text) {
 bool is_interface_name(std::string_view text) {
     if (text.empty() || text.size() > 15 || text == "." || text == "..") return false;
     return std::none_of(text.begin(), text.end(), [](char c) { return c == '/' || c == ':' || is_blank(c); });
-}
-
-std::string_view similar_word(std::string_view text, const std::vector<std::string_view>& words) {
-    std::string_view best;
-    if (text.size() > 64) return best;
-    std::size_t least = text.size() / 4 + 2;  // farther ones are other words
-    for (const std::string_view word : words) {
-        const std::size_t d = distance(text, word);
-        if (d >= least) continue;
-        least = d;
-        best = word;
-    }
-    return best;
 }
 
 }  // namespace hawser::keepalived

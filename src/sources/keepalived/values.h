@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "net/address.h"
 
@@ -34,8 +33,5 @@ std::optional<std::uint8_t> parse_scope(std::string_view text);
 
 // 1 to 15 characters without '/' and blanks.
 bool is_interface_name(std::string_view text);
-
-// The one of `words` that was probably meant, or "".
-std::string_view similar_word(std::string_view text, const std::vector<std::string_view>& words);
 
 }  // namespace hawser::keepalived

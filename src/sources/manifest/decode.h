@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "catalog/nearest_name.h"
 #include "catalog/objects.h"
 #include "sources/manifest/path.h"
 #include "sources/manifest/value.h"
@@ -32,9 +33,6 @@ constexpr std::string_view field_name(std::string_view member) {
     if (!member.empty() && member.back() == '_') member.remove_suffix(1);
     return member;
 }
-
-// The known name that `name` was probably meant to be, or "".
-std::string_view nearest_name(std::string_view name, std::span<const std::string_view> known);
 
 // Reports a value of the wrong type: `spec.ports[0].port: "http" is text, a whole number is needed`.
 void report_type(const Path& path, const Value& value, std::string_view needed, Report& report);
@@ -75,7 +73,7 @@ void report_unknown(const Value::Member& member, const Path& path, Report& repor
     std::vector<std::string_view> known(Tolerated<T>::names.begin(), Tolerated<T>::names.end());
     boost::mp11::mp_for_each<Members<T>>([&](auto d) { known.push_back(field_name(d.name)); });
     std::string message = "unknown field";
-    const std::string_view meant = nearest_name(member.key, known);
+    const std::string_view meant = catalog::nearest_name(member.key, known);
     if (!meant.empty()) message += ", did you mean \"" + std::string(meant) + "\"?";
     report.error_at({report.file(), member.line, member.column}, Path(path, member.key, nullptr).text(),
                     message);

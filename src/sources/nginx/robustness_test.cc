@@ -3,8 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <random>
-
+#include "catalog/testing_spoiler.h"
 #include "sources/nginx/load.h"
 #include "sources/nginx/model_text.h"
 
@@ -59,30 +58,9 @@ TEST(Robustness, every_beginning_of_a_good_file_is_read_without_harm) {
 }
 
 TEST(Robustness, spoiled_files_are_read_without_harm) {
-    constexpr std::string_view special = "{};\"'\\$#~*()[]=.:/@ \n\t0aZ";
-    std::mt19937 random(20260822);
-    const auto below = [&](std::size_t n) {
-        return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
-    };
+    catalog::testing::Spoiler spoiler(20260822, "{};\"'\\$#~*()[]=.:/@ \n\t0aZ");
     for (int round = 0; round < 1500; ++round) {
-        std::string text(seed);
-        for (std::size_t accidents = 1 + below(4); accidents > 0; --accidents) {
-            const std::size_t at = below(text.size());
-            const std::size_t length = std::min(below(40), text.size() - at);
-            switch (below(4)) {
-                case 0:
-                    text[at] = special[below(special.size())];
-                    break;
-                case 1:
-                    text.erase(at, length);
-                    break;
-                case 2:
-                    text.insert(below(text.size()), text.substr(at, length));
-                    break;
-                default:
-                    text[at] = static_cast<char>(below(256));
-            }
-        }
+        const std::string text = spoiler.spoil(seed);
         // An accident may write a path; nothing of this machine is to be read.
         if (text.find("include") != std::string::npos) continue;
         catalog::Diagnostics diagnostics;
