@@ -283,6 +283,12 @@ layout::flow KernelHandOff::flow_of(const End& from, const End& to, const layout
     flow.window = 65535U << flow.window_scale;
     flow.largest_segment = to.facts.send_mss;
     flow.last_seen = flow.last_data = monotonic_ns();
+    // Both ends talk to a VIP that is here: another node can carry it on.
+    if (client_.local.ip == endpoint_.local.ip) {
+        const Vips::Place place = context_.vips.find(client_.local.ip);
+        flow.vip = place.here ? place.index : 0;
+        flow.term = place.term;
+    }
     return flow;
 }
 
@@ -352,6 +358,7 @@ void KernelHandOff::close() {
     close_silently(client_.fd);
     close_silently(endpoint_.fd);
     phase_ = Phase::over;
+    context_.inventory.begun(client_.key, id_);
 }
 
 bool KernelHandOff::end(tunnel::CloseReason reason, std::optional<tunnel::Side> by) {

@@ -13,6 +13,7 @@
 #include "splice/ports.h"
 #include "splice/program.h"
 #include "splice/smallest_mss.h"
+#include "splice/vips.h"
 #include "tunnel/splicer.h"
 
 namespace hawser::splice {
@@ -30,6 +31,7 @@ class KernelHandOff final : public tunnel::HandOff {
         Names& names;
         const Ports& ports;
         SmallestMss& smallest_mss;  // a tunnel that does not fit lowers it
+        const Vips& vips;
     };
     // Null with the reason when it cannot be spliced.
     static std::unique_ptr<KernelHandOff> begin(const Context& context, const tunnel::Tunnel& tunnel,

@@ -43,11 +43,13 @@ bool is_l4(const layout::record& record) { return (record.flags & layout::record
 
 void Inventory::RingFree::operator()(::ring_buffer* ring) const { ring_buffer__free(ring); }
 
-Inventory::Inventory(net::Loop& loop, Program& program, Names& names, Callbacks callbacks, Limits limits)
+Inventory::Inventory(net::Loop& loop, Program& program, Names& names, const Vips& vips, Callbacks callbacks,
+                     Limits limits)
     : loop_(loop),
       program_(program),
       tables_(program.tables()),
       names_(names),
+      vips_(vips),
       callbacks_(std::move(callbacks)),
       limits_(limits) {}
 
@@ -103,20 +105,40 @@ void Inventory::on_event(const layout::event& event) {
     const auto pair = pair_of(event.key, *client);
     if (!pair) return;
     if (event.kind == layout::event_closed) return finish(*pair, event.id, *record, std::nullopt);
+    if (sharing_.begun) sharing_.begun(*pair, event.id, *record);
     if (callbacks_.opened) callbacks_.opened(value_of(*pair, event.id, *record));
 }
 
-std::optional<Inventory::Pair> Inventory::pair_of(const layout::flow_key& client_key,
+void Inventory::begun(const layout::flow_key& client, std::uint64_t id) {
+    if (!sharing_.begun) return;
+    loop_.post([=, this] {
+        const auto flow = tables_.flows.find(client);
+        const auto record = tables_.records.find(id);
+        const auto pair = flow && flow->id == id ? pair_of(client, *flow) : std::nullopt;
+        if (record && pair && !finished_.contains(id)) sharing_.begun(*pair, id, *record);
+    });
+}
+
+void Inventory::moved(const FlowPair& pair, std::uint64_t id, const layout::record& record) {
+    Tail tail = tail_of(id);
+    tables_.records.erase(id);
+    if (tail.home == nullptr) return;
+    tunnel::Tunnel t = value_of(pair, id, record);
+    t.reason = tunnel::CloseReason::moved;
+    tail.home->ended(t, std::move(tail.epilogue));
+}
+
+std::optional<FlowPair> Inventory::pair_of(const layout::flow_key& client_key,
                                                   const layout::flow& client) const {
-    Pair pair{client_key, key_of_answer(client, client_key.protocol), client, {}};
+    FlowPair pair{client_key, key_of_answer(client, client_key.protocol), client, {}};
     const auto endpoint = tables_.flows.find(pair.endpoint_key);
     if (!endpoint || endpoint->id != client.id) return std::nullopt;
     pair.endpoint = *endpoint;
     return pair;
 }
 
-std::optional<Inventory::Pair> Inventory::pair_by_id(std::uint64_t id) const {
-    std::optional<Pair> found;
+std::optional<FlowPair> Inventory::pair_by_id(std::uint64_t id) const {
+    std::optional<FlowPair> found;
     tables_.flows.each([&](const layout::flow_key& key, const layout::flow& flow) {
         if (flow.id == id && (flow.flags & layout::flow_from_client) != 0 && !found)
             found = pair_of(key, flow);
@@ -124,7 +146,7 @@ std::optional<Inventory::Pair> Inventory::pair_by_id(std::uint64_t id) const {
     return found;
 }
 
-tunnel::Tunnel Inventory::value_of(const Pair& pair, std::uint64_t id, const layout::record& record) const {
+tunnel::Tunnel Inventory::value_of(const FlowPair& pair, std::uint64_t id, const layout::record& record) const {
     tunnel::Tunnel t;
     t.id = id;
     const bool udp = pair.client_key.protocol == IPPROTO_UDP;
@@ -189,7 +211,7 @@ std::vector<tunnel::Tunnel> Inventory::list(std::uint64_t after, std::size_t lim
     tables_.flows.each([&](const layout::flow_key& key, const layout::flow& flow) {
         constexpr std::uint32_t wanted = layout::flow_from_client;
         if (flow.id <= after || (flow.flags & (wanted | layout::flow_closed)) != wanted) return;
-        if (flow.state == layout::state_killed) return;
+        if (flow.state == layout::state_killed || is_elsewhere(flow)) return;
         if (lowest.size() < limit) {
             lowest.emplace_back(flow.id, key);
             std::push_heap(lowest.begin(), lowest.end(), by_id);
@@ -215,7 +237,7 @@ std::optional<tunnel::Tunnel> Inventory::find(std::uint64_t id) const {
     const auto record = tables_.records.find(id);
     if (!record || record->state != layout::state_spliced) return std::nullopt;
     const auto pair = pair_by_id(id);
-    if (!pair || (pair->client.flags & layout::flow_closed) != 0) return std::nullopt;
+    if (!pair || (pair->client.flags & layout::flow_closed) != 0 || is_elsewhere(pair->client)) return std::nullopt;
     return value_of(*pair, id, *record);
 }
 
@@ -223,7 +245,7 @@ bool Inventory::kill(std::uint64_t id) {
     const auto record = tables_.records.find(id);
     if (!record || record->state != layout::state_spliced) return false;
     const auto pair = pair_by_id(id);
-    if (!pair || (pair->client.flags & layout::flow_closed) != 0) return false;
+    if (!pair || (pair->client.flags & layout::flow_closed) != 0 || is_elsewhere(pair->client)) return false;
     loop_.post([this, pair = *pair, id] { end(pair, id, tunnel::CloseReason::killed); });
     return true;
 }
@@ -231,7 +253,7 @@ bool Inventory::kill(std::uint64_t id) {
 std::uint64_t Inventory::highest_id() const {
     std::uint64_t highest = tables_.last_id.find(0).value_or(0);
     tables_.records.each([&highest](std::uint64_t id, const layout::record&) {
-        if (id >> 52 == 0) highest = std::max(highest, id);
+        if (id >> 51 == 0) highest = std::max(highest, id);  // of this node's relays
     });
     return highest;
 }
@@ -253,8 +275,16 @@ void Inventory::end_soon(const layout::flow_key& client, std::uint64_t id, tunne
     });
 }
 
+// A tunnel that came with its VIP, and of which no packet has been here since: perhaps another node believes to have
+// the VIP, and both ends believe that node. Then this one has no word in it.
+bool Inventory::has_been_met(const FlowPair& pair) const {
+    if (pair.client.vip == 0) return true;
+    const std::uint32_t term = vips_.find(pair.client.vip).term;
+    return pair.client.term == term || pair.client.heard_in == term || pair.endpoint.heard_in == term;
+}
+
 // Ends a living tunnel: RST to both ends, and to whatever either still sends.
-void Inventory::end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reason,
+void Inventory::end(const FlowPair& pair, std::uint64_t id, tunnel::CloseReason reason,
                     std::optional<tunnel::Side> by) {
     const auto record = tables_.records.find(id);
     if (!record || finished_.contains(id)) return;
@@ -264,7 +294,7 @@ void Inventory::end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reas
     killed.client = pair.client_key;
     killed.state = layout::state_killed;
     program_.change(killed);
-    if (tcp) {
+    if (tcp && has_been_met(pair)) {
         send_reset(pair.client_key, pair.client, pair.endpoint);
         send_reset(pair.endpoint_key, pair.endpoint, pair.client);
     }
@@ -272,7 +302,7 @@ void Inventory::end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reas
 }
 
 // The tunnel has ended: says so once, and lets its flows lie until nobody asks for them any more.
-void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record& record,
+void Inventory::finish(const FlowPair& pair, std::uint64_t id, const layout::record& record,
                        std::optional<tunnel::CloseReason> reason, std::optional<tunnel::Side> by) {
     if (!finished_.insert(id).second) return;
     ended_.push_back({loop_.now(), pair.client_key, id});
@@ -291,6 +321,7 @@ void Inventory::finish(const Pair& pair, std::uint64_t id, const layout::record&
         else if ((record.flags & layout::record_by_endpoint) != 0 || reset_by_endpoint)
             t.closed_by = tunnel::Side::endpoint;
     }
+    if (sharing_.ended && !is_elsewhere(pair.client) && has_been_met(pair)) sharing_.ended(pair, id, record);
     Tail tail = tail_of(id);
     tables_.records.erase(id);
     if (tail.home != nullptr)
@@ -328,6 +359,11 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
 
     const bool udp = key.protocol == IPPROTO_UDP;
     Counts& counts = sweep_->counts;
+    const Vips::Place place = flow.vip == 0 ? Vips::Place{} : vips_.find(flow.vip);
+    if (flow.vip != 0 && !place.here) {
+        ++counts.standby;
+        return;
+    }
     ++(!is_l4(*record) ? counts.l7 : udp ? counts.l4_udp : counts.l4_tcp);
     if ((flow.flags & layout::flow_counted) != 0) ++sweep_->loads[record->endpoint];
     bool has_tail = false;
@@ -337,7 +373,7 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
     }
     if (!has_tail) ++sweep_->services[record->service];
 
-    const std::uint64_t last = std::max(flow.last_data, pair->endpoint.last_data);
+    const std::uint64_t last = std::max({flow.last_data, pair->endpoint.last_data, place.since});
     const std::uint64_t idle_ns = std::uint64_t{flow.idle_seconds} * second_ns;
     if (idle_ns != 0 && age(now, last) >= idle_ns) {
         if (!udp) return end(*pair, flow.id, tunnel::CloseReason::idle);
@@ -345,18 +381,18 @@ void Inventory::look_at(const layout::flow_key& key, const layout::flow& flow, s
         return program_.forget(key, flow.id);
     }
     if (udp) return;
-    probe_if_silent(pair->client_key, pair->client, *pair, *record, now);
+    probe_if_silent(pair->client_key, pair->client, *pair, *record, now, place.since);
     if (!finished_.contains(flow.id))
-        probe_if_silent(pair->endpoint_key, pair->endpoint, *pair, *record, now);
+        probe_if_silent(pair->endpoint_key, pair->endpoint, *pair, *record, now, place.since);
 }
 
-void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow& flow, const Pair& pair,
-                                const layout::record& record, std::uint64_t now) {
+void Inventory::probe_if_silent(const layout::flow_key& key, const layout::flow& flow, const FlowPair& pair,
+                                const layout::record& record, std::uint64_t now, std::uint64_t since) {
     const auto after = static_cast<std::uint64_t>(limits_.probe_after.count()) * second_ns;
     const auto interval = static_cast<std::uint64_t>(limits_.probe_interval.count()) * second_ns;
     // Ids leave the highest bit free.
     const std::uint64_t name = flow.id | ((flow.flags & layout::flow_from_client) != 0 ? 1ULL << 63 : 0);
-    if (age(now, flow.last_seen) < after) {
+    if (age(now, std::max(flow.last_seen, since)) < after) {
         if (!probed_.empty()) probed_.erase(name);
         return;
     }
@@ -421,6 +457,7 @@ bool Inventory::go_on_with_sweep() {
         if (const std::uint64_t lost = program_.count(layout::counter_event_lost); lost != events_lost_) {
             events_lost_ = lost;
             finish_unheard();
+            if (sharing_.missed) sharing_.missed();
         }
         std::sort(sweep.seen.begin(), sweep.seen.end());
     }
@@ -496,7 +533,10 @@ void Inventory::drop_udp(const std::function<bool(std::uint64_t, std::uint64_t)>
             const auto record = records.find(flow.id);
             if (!record || !is_gone(record->service, record->endpoint)) return;
             const auto pair = nascent ? std::nullopt : pair_of(key, flow);
-            if (pair) finish(*pair, flow.id, *record, tunnel::CloseReason::drained);
+            if (is_elsewhere(flow)) {
+                if (pair) moved(*pair, flow.id, *record);
+            } else if (pair)
+                finish(*pair, flow.id, *record, tunnel::CloseReason::drained);
             program_.forget(key, flow.id);
         });
     };

@@ -19,11 +19,18 @@
 #include "net/loop.h"
 #include "splice/names.h"
 #include "splice/program.h"
+#include "splice/vips.h"
 #include "tunnel/splicer.h"
 
 struct ring_buffer;  // libbpf
 
 namespace hawser::splice {
+
+// Both flows of a tunnel, as they were read.
+struct FlowPair {
+    layout::flow_key client_key{}, endpoint_key{};  // of the flows from the client, from the endpoint
+    layout::flow client{}, endpoint{};
+};
 
 // All tunnels that the kernel carries, those of earlier processes too: told of, counted, looked after, ended.
 // Runs on the loop's thread; list(), find(), kill() and take_over() may be called on any.
@@ -34,6 +41,11 @@ class Inventory : private net::EventHandler, private net::Timer {
         // only) or ended. Called on the loop's thread.
         std::function<void(const tunnel::Tunnel&)> opened, closed;
     };
+    // Is told of tunnels over a VIP that is here, on the loop's thread; `missed`: of some it was not.
+    struct Sharing {
+        std::function<void(const FlowPair&, std::uint64_t id, const layout::record&)> begun, ended;
+        std::function<void()> missed;
+    };
     struct Limits {
         std::chrono::seconds probe_after{60}, probe_interval{15};
         int probes = 4;                         // without an answer: dead
@@ -41,12 +53,18 @@ class Inventory : private net::EventHandler, private net::Timer {
         std::chrono::milliseconds sweep{1000};  // at least; longer when there are very many tunnels
         std::chrono::milliseconds slice{5};     // of a sweep: the loop does its other work after it
     };
-    Inventory(net::Loop& loop, Program& program, Names& names, Callbacks callbacks, Limits limits);
+    Inventory(net::Loop& loop, Program& program, Names& names, const Vips& vips, Callbacks callbacks, Limits limits);
     ~Inventory() override;
     Inventory(const Inventory&) = delete;
     Inventory& operator=(const Inventory&) = delete;
 
     net::Result<void> open();  // listens to the program; the first sweep follows at once
+    void share(Sharing sharing) { sharing_ = std::move(sharing); }  // before open()
+    // A tunnel is in the kernel alone now. Any thread.
+    void begun(const layout::flow_key& client, std::uint64_t id);
+    // A tunnel that another node carries now has ended there, or went out of the tables.
+    void moved(const FlowPair& pair, std::uint64_t id, const layout::record& record);
+    [[nodiscard]] std::optional<FlowPair> pair_of(const layout::flow_key& client_key, const layout::flow& client) const;
 
     void take_over(std::uint64_t id, tunnel::Home& home, std::unique_ptr<tunnel::Epilogue> epilogue);
     std::unique_ptr<tunnel::Epilogue> give_back(std::uint64_t id);
@@ -65,6 +83,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     // Of the last whole sweep.
     struct Counts {
         std::size_t l7 = 0, l4_tcp = 0, l4_udp = 0;
+        std::size_t standby = 0;  // carried by another node, which has their VIP
         std::map<std::string, std::size_t> by_service;  // adopted and L4 ones: those that no worker counts
     };
     [[nodiscard]] Counts counts() const;
@@ -79,10 +98,6 @@ class Inventory : private net::EventHandler, private net::Timer {
     void sweep();  // a whole one, now; for tests
 
   private:
-    struct Pair {
-        layout::flow_key client_key{}, endpoint_key{};
-        layout::flow client{}, endpoint{};
-    };
     struct Ended {
         net::TimePoint since;
         layout::flow_key client_key;
@@ -123,21 +138,21 @@ class Inventory : private net::EventHandler, private net::Timer {
     void on_timer() override;
     void on_event(const layout::event& event);
     void look_at(const layout::flow_key& key, const layout::flow& flow, std::uint64_t now_ns);
-    void probe_if_silent(const layout::flow_key& key, const layout::flow& flow, const Pair& pair,
-                         const layout::record& record, std::uint64_t now_ns);
-    [[nodiscard]] std::optional<Pair> pair_of(const layout::flow_key& client_key,
-                                              const layout::flow& client) const;
-    [[nodiscard]] std::optional<Pair> pair_by_id(std::uint64_t id) const;
-    [[nodiscard]] tunnel::Tunnel value_of(const Pair& pair, std::uint64_t id,
+    void probe_if_silent(const layout::flow_key& key, const layout::flow& flow, const FlowPair& pair,
+                         const layout::record& record, std::uint64_t now_ns, std::uint64_t since_ns);
+    [[nodiscard]] std::optional<FlowPair> pair_by_id(std::uint64_t id) const;
+    [[nodiscard]] tunnel::Tunnel value_of(const FlowPair& pair, std::uint64_t id,
                                           const layout::record& record) const;
-    void end(const Pair& pair, std::uint64_t id, tunnel::CloseReason reason,
+    void end(const FlowPair& pair, std::uint64_t id, tunnel::CloseReason reason,
              std::optional<tunnel::Side> by = {});
-    void finish(const Pair& pair, std::uint64_t id, const layout::record& record,
+    void finish(const FlowPair& pair, std::uint64_t id, const layout::record& record,
                 std::optional<tunnel::CloseReason> reason, std::optional<tunnel::Side> by = {});
     void begin_sweep();
     bool go_on_with_sweep();  // a piece; false: it is done
     void send_probes();
+    [[nodiscard]] bool has_been_met(const FlowPair& pair) const;
     void finish_unheard();
+    [[nodiscard]] bool is_elsewhere(const layout::flow& flow) const { return flow.vip != 0 && !vips_.find(flow.vip).here; }
     void finish_if_lonely(std::uint64_t id, const layout::record& record);
     void correct_loads() const;
     Tail tail_of(std::uint64_t id);  // taken out; home is null where this process has none
@@ -147,7 +162,9 @@ class Inventory : private net::EventHandler, private net::Timer {
     Program& program_;
     const Tables& tables_;
     Names& names_;
+    const Vips& vips_;
     Callbacks callbacks_;
+    Sharing sharing_;
     Limits limits_;
     std::unique_ptr<::ring_buffer, RingFree> ring_;
     int ring_fd_ = -1;

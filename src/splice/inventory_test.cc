@@ -49,11 +49,12 @@ class InventoryTest : public PacketTest {
         PacketTest::SetUp();
         if (node_ == nullptr) return;
         names_ = std::make_unique<Names>(node_->tables());
+        vips_ = std::make_unique<Vips>(node_->tables(), ports(20'000, 29'999), true);
         make({});
     }
     void make(Inventory::Limits limits) {
         inventory_ = std::make_unique<Inventory>(
-            loop_, node_->program(), *names_,
+            loop_, node_->program(), *names_, *vips_,
             Inventory::Callbacks{{}, [this](const tunnel::Tunnel& t) { closed_.push_back(t); }}, limits);
     }
     // So many probes, one in each sweep.
@@ -106,6 +107,7 @@ class InventoryTest : public PacketTest {
     }
     net::Loop loop_;
     std::unique_ptr<Names> names_;
+    std::unique_ptr<Vips> vips_;
     std::unique_ptr<Inventory> inventory_;
     std::vector<tunnel::Tunnel> closed_;
 };

@@ -200,10 +200,6 @@ TEST_P(L4Packets, InTheMiddleOfNothingAreRefusedOrLeftToTheStack) {
         EXPECT_EQ(seen.packet.sequence, 4'242U);
         lost.destination = {node(), 30'100};
         EXPECT_EQ(run(lost).verdict, passed) << "the relay may have it";
-        lost.destination = {external_ip(), 80};
-        node_->tables().settings.put(0, layout::settings{20'000, 29'999, 1});
-        EXPECT_EQ(run(lost).verdict, dropped) << "soon after taking over an address";
-        node_->tables().settings.put(0, layout::settings{20'000, 29'999, 0});
     }
     EXPECT_EQ(run(segment({client(2), 1}, {external_ip(), 80}, rst)).verdict, dropped);
     EXPECT_EQ(node_->tables().nascent.size(), 0U);

@@ -225,7 +225,7 @@ TEST_P(TunnelLife, OfUdpAndOfTcpOnTheSamePortAreTwo) {
 
 TEST_P(TunnelLife, TwoClientsNeverGetTheSameMasquerade) {
     apply({frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)}))});
-    node_->tables().settings.put(0, layout::settings{20'000, 20'063, 0});  // 64 ports
+    node_->tables().settings.put(0, ports(20'000, 20'063));  // 64 ports
     std::set<std::uint16_t> ports;
     unsigned refused = 0;
     // A client that finds no port repeats its SYN: then another 32 are tried.
@@ -255,7 +255,7 @@ TEST_P(TunnelLife, TwoClientsNeverGetTheSameMasquerade) {
 // The endpoint may have the last connection in TIME_WAIT: it lets in what goes on from there.
 TEST_P(TunnelLife, AClientHasTheSameMasqueradeAgain) {
     apply({frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)}))});
-    node_->tables().settings.put(0, layout::settings{20'000, 20'063, 0});
+    node_->tables().settings.put(0, ports(20'000, 20'063));
     const auto masquerade = [&](const net::SocketAddress& from) {
         const Seen there = run(segment(from, {external_ip(), 80}));
         Packet refusal = segment(there.packet.destination, there.packet.source, rst | ack);
@@ -276,7 +276,7 @@ TEST_P(TunnelLife, AClientHasTheSameMasqueradeAgain) {
 
 TEST_P(TunnelLife, ATunnelThatHasEndedGivesItsPortWhenNoneIsLeft) {
     apply({frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)}))});
-    node_->tables().settings.put(0, layout::settings{20'000, 20'003, 0});
+    node_->tables().settings.put(0, ports(20'000, 20'003));
     const net::SocketAddress to{external_ip(), 80};
     for (std::uint16_t n = 0; n < 4; ++n)
         open({client(2), static_cast<std::uint16_t>(20'000 + n)}, to);

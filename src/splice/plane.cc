@@ -3,6 +3,7 @@
 
 #include <future>
 
+#include "net/socket.h"
 #include "splice/address.h"
 
 namespace hawser::splice {
@@ -33,6 +34,8 @@ const char* to_string(layout::counter counter) {
             return "challenged";
         case layout::counter_table_full:
             return "table_full";
+        case layout::counter_dropped_unknown:
+            return "dropped_unknown";
         case layout::counter_event_lost:
         case layout::counters:
             break;
@@ -46,16 +49,20 @@ constexpr net::Duration housekeeping_period{300'000};
 std::uint16_t middle(const Plane::Options& options) {
     return static_cast<std::uint16_t>(options.port_low + (options.port_high - options.port_low) / 2);
 }
+
+layout::settings settings_of(const Plane::Options& options) {
+    layout::settings settings{};
+    settings.port_low = options.port_low;
+    settings.port_high = middle(options);
+    settings.quiet_ns = static_cast<std::uint64_t>(options.quiet_time.count()) * 1'000'000;
+    return settings;
+}
 }  // namespace
 
 net::Result<std::unique_ptr<Plane>> Plane::open(const Options& options, Callbacks callbacks) {
     auto program = Program::load(options.program);
     if (!program) return program.error();
     std::unique_ptr<Plane> plane(new Plane(options, std::move(callbacks), std::move(*program)));
-    layout::settings settings{};
-    settings.port_low = options.port_low;
-    settings.port_high = middle(options);
-    plane->program_->tables().settings.put(0, settings);
     if (auto opened = plane->interfaces_.open(); !opened) return opened.error();
     if (auto opened = plane->inventory_.open(); !opened) return opened.error();
     if (plane->program_->fleeting())
@@ -73,6 +80,7 @@ void Plane::Housekeeping::on_timer() {
     plane.inventory_.add_names_in_use(needed);
     plane.names_.keep(needed);
     plane.services_.forget_loads();
+    if (plane.vips_.is_crowded()) plane.replicas_.forget_unused_places();
     plane.loop_.timers().set(*this, plane.loop_.now() + housekeeping_period);
 }
 
@@ -80,10 +88,20 @@ Plane::Plane(const Options& options, Callbacks callbacks, std::unique_ptr<Progra
     : callbacks_(std::move(callbacks)),
       program_(std::move(program)),
       names_(program_->tables()),
+      vips_(program_->tables(), settings_of(options), options.shares),
       interfaces_(loop_, *program_, callbacks_.warning),
-      inventory_(loop_, *program_, names_, callbacks_.tunnels, options.limits),
+      inventory_(loop_, *program_, names_, vips_, callbacks_.tunnels, options.limits),
+      replicas_(loop_, *program_, names_, vips_, interfaces_, inventory_),
       services_(program_->tables(), names_, options.services),
-      ports_(*program_, static_cast<std::uint16_t>(middle(options) + 1), options.port_high) {}
+      ports_(*program_, static_cast<std::uint16_t>(middle(options) + 1), options.port_high) {
+    replicas_.watch_part([this](unsigned part, unsigned parts) { ports_.set_part(part, parts); });
+    if (!options.shares) return;
+    Inventory::Sharing sharing;
+    sharing.begun = [this](const auto& pair, auto id, const auto& record) { replicas_.begun(pair, id, record); };
+    sharing.ended = [this](const auto& pair, auto id, const auto& record) { replicas_.ended(pair, id, record); };
+    sharing.missed = [this] { replicas_.missed(); };
+    inventory_.share(std::move(sharing));
+}
 
 Plane::~Plane() { stop(); }
 
@@ -133,7 +151,8 @@ class Counted final : public tunnel::HandOff {
 
 std::unique_ptr<tunnel::HandOff> Plane::begin(const tunnel::Tunnel& tunnel, int client, int endpoint,
                                               const char*& why_not) {
-    auto made = KernelHandOff::begin({*program_, inventory_, interfaces_, names_, ports_, smallest_mss_},
+    auto made = KernelHandOff::begin({*program_, inventory_, interfaces_, names_, ports_, smallest_mss_,
+                                      vips_},
                                      tunnel, client, endpoint, why_not);
     if (made) return std::make_unique<Counted>(std::move(made), handed_off_, refused_);
     refused_.fetch_add(1, std::memory_order_relaxed);
@@ -142,7 +161,8 @@ std::unique_ptr<tunnel::HandOff> Plane::begin(const tunnel::Tunnel& tunnel, int 
 
 net::Result<net::Fd> Plane::connect(const net::SocketAddress& to, int client) {
     const auto facts = facts_of(client);
-    return ports_.connect(to, facts ? static_cast<int>(facts->send_mss) : 0);
+    const net::IpAddress asked = net::local_address(client).ip;
+    return ports_.connect(to, facts ? static_cast<int>(facts->send_mss) : 0, vips_.find(asked).here ? &asked : nullptr);
 }
 
 void Plane::take_over(std::uint64_t id, tunnel::Home& home, std::unique_ptr<tunnel::Epilogue> epilogue) {

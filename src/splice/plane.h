@@ -16,7 +16,9 @@
 #include "splice/names.h"
 #include "splice/ports.h"
 #include "splice/program.h"
+#include "splice/replicas.h"
 #include "splice/services.h"
+#include "splice/vips.h"
 
 namespace hawser::splice {
 
@@ -31,6 +33,9 @@ class Plane final : public tunnel::Splicer {
         std::uint16_t port_low = 10'240, port_high = 29'999;
         Services::Options services;
         Inventory::Limits limits;
+        // Tunnels over VIPs are told to other nodes, and taken from them: VIPs are held (vips()), or nobody carries them.
+        bool shares = false;
+        std::chrono::milliseconds quiet_time{5'000};  // layout::settings::quiet_ns
     };
     // Called on the plane's thread, and must not block for long.
     struct Callbacks {
@@ -56,6 +61,8 @@ class Plane final : public tunnel::Splicer {
     void forget_relays() { inventory_.forget_tails(); }
     // The smallest MSS that a path to an endpoint was found to carry: what listeners should tell clients.
     [[nodiscard]] SmallestMss& smallest_mss() { return smallest_mss_; }
+    [[nodiscard]] Vips& vips() { return vips_; }
+    [[nodiscard]] SharedTunnels& shared_tunnels() { return replicas_; }
 
     // Programs the L4 services; returns when it is done. What could not be written is in the diagnostics.
     catalog::Diagnostics apply(std::shared_ptr<const catalog::Snapshot> snapshot);
@@ -93,8 +100,10 @@ class Plane final : public tunnel::Splicer {
     Callbacks callbacks_;
     std::unique_ptr<Program> program_;
     Names names_;
+    Vips vips_;
     Interfaces interfaces_;
     Inventory inventory_;
+    Replicas replicas_;
     Services services_;
     Ports ports_;
     Housekeeping housekeeping_{*this};

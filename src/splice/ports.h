@@ -17,18 +17,25 @@ namespace hawser::splice {
 class Ports {
   public:
     Ports(const Program& program, std::uint16_t low, std::uint16_t high)
-        : program_(program), low_(low), count_(high - low + 1U) {}
+        : program_(program), low_(low), count_(high - low + 1U), vip_low_(low), vip_count_(count_) {}
 
     // Starts a non-blocking connect from a free port; from one of the kernel's own when none is. `mss`: the
     // largest segment that the endpoint may be told, 0 = the path's.
-    net::Result<net::Fd> connect(const net::SocketAddress& to, int mss);
+    // `vip`: the endpoint is to talk to this address of ours, from this node's part of the ports; null: to that of
+    // the interface.
+    net::Result<net::Fd> connect(const net::SocketAddress& to, int mss, const net::IpAddress* vip = nullptr);
+    void set_part(unsigned part, unsigned parts);
 
     [[nodiscard]] bool has(std::uint16_t port) const { return port >= low_ && port < low_ + count_; }
 
   private:
+    net::Result<net::Fd> connect_from(const net::IpAddress& source, std::uint32_t low, std::uint32_t count,
+                                      const net::SocketAddress& to, int mss);
+
     const Program& program_;
     std::uint16_t low_;
     std::uint32_t count_;
+    std::atomic<std::uint32_t> vip_low_{0}, vip_count_{0};
     std::atomic<std::uint32_t> next_{0};
 };
 

@@ -173,6 +173,9 @@ Tables tables_of(const splice_bpf& bpf) {
     set(t.source_ranges, m.source_ranges);
     set(t.settings, m.settings);
     set(t.last_id, m.last_id);
+    set(t.origin, m.origin);
+    set(t.vips, m.vips);
+    set(t.places, m.places);
     t.events = fd(m.events);
     t.counts = fd(m.counts);
     return t;

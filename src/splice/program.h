@@ -31,7 +31,9 @@ struct Tables {
     Table<layout::prefix_key, std::uint8_t> pod_ranges, service_ranges;
     Table<layout::source_range_key, std::uint8_t> source_ranges;
     Table<std::uint32_t, layout::settings> settings;
-    Table<std::uint32_t, std::uint64_t> last_id;
+    Table<std::uint32_t, std::uint64_t> last_id, origin;
+    Table<std::uint32_t, layout::vip> vips;
+    Table<layout::address, std::uint32_t> places;
     int events = -1;  // ring buffer
     int counts = -1;  // per-CPU array of layout::counter
 };

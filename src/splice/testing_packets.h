@@ -35,6 +35,14 @@ namespace hawser::splice::testing {
 
 using Bytes = std::vector<std::uint8_t>;
 
+// Settings with these ports.
+inline layout::settings ports(std::uint16_t low, std::uint16_t high) {
+    layout::settings out{};
+    out.port_low = low;
+    out.port_high = high;
+    return out;
+}
+
 enum Flags : std::uint8_t { fin = 1, syn = 2, rst = 4, psh = 8, ack = 16, urg = 32 };
 // Verdicts of tc.
 inline constexpr std::uint32_t passed = static_cast<std::uint32_t>(-1), dropped = 2, redirected = 7;
@@ -264,13 +272,14 @@ class Node {
         clear(t.affinities);
         clear(t.interfaces);
         clear(t.source_ranges);
+        clear(t.places);
         const std::vector<std::uint64_t> zeros(1024);
         for (std::uint32_t i = 0; i < layout::counters; ++i)
             bpf_map_update_elem(t.counts, &i, zeros.data(), BPF_ANY);
         events();
         put_interface("client0", "10.1.0.1", "fd01::1");
         put_interface("pod0", "10.2.0.1", "fd02::1");
-        tables().settings.put(0, layout::settings{20'000, 29'999, 0});
+        tables().settings.put(0, ports(20'000, 29'999));
         for (const char* ip : {"10.1.0.1", "10.2.0.1", "fd01::1", "fd02::1"})
             tables().node_addresses.put(to_table(*net::IpAddress::parse(ip)), 1);
     }

@@ -33,6 +33,8 @@ std::string_view to_string(CloseReason reason) {
             return "killed";
         case CloseReason::drained:
             return "drained";
+        case CloseReason::moved:
+            return "moved";
         case CloseReason::failed:
             return "failed";
     }

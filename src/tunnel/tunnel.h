@@ -29,6 +29,7 @@ enum class CloseReason : std::uint8_t {
     idle,       // nothing was said for the idle timeout
     killed,     // `hawser kill tunnel`
     drained,    // this process goes, or the frontend is gone
+    moved,      // another node has the VIP now, and has carried it to its end
     failed,     // our own trouble (out of descriptors, memory)
 };
 std::string_view to_string(CloseReason reason);

@@ -186,6 +186,7 @@ void Router::configure(std::shared_ptr<const vip::VirtualRouter> config, TimePoi
             if (link == nullptr || is_kept(old, interface)) continue;
             if (auto removed = world_.addresses.remove(old, link->index); !removed)
                 world_.log(Severity::warning, std::string(prefix) + removed.error().text());
+            if (world_.released) world_.released({old.ip});
         }
     }
     for (const auto& route : before->routes)
@@ -264,6 +265,7 @@ void Router::receive(const AdvertSocket::Datagram& datagram) {
     if (advert.id != config_->id) return;
     if (const auto why = unwanted(advert, datagram.source)) return discard(*why);
     ++counters_.received;
+    if (world_.heard) world_.heard(datagram.source);
     heard_master_ = true;
     early_claims_.clear();
     if (config_->check_addresses && advert.priority != 0) {
@@ -389,6 +391,7 @@ void Router::refuse_packets(bool yes) {
 
 // Also what refreshes them, and brings back what somebody has removed.
 void Router::take() {
+    if (world_.holding) world_.holding(ips());
     for (const auto* address : all_addresses()) put(*address);
     for (const auto& route : config_->routes) {
         const Link* const link = route.interface.empty() ? nullptr : world_.links.find(route.interface);
@@ -412,6 +415,13 @@ void Router::release() {
         if (auto removed = world_.addresses.remove(*address, link->index); !removed)
             complain("remove " + text(*address), removed.error().text());
     }
+    if (world_.released) world_.released(ips());
+}
+
+std::vector<net::IpAddress> Router::ips() const {
+    std::vector<net::IpAddress> out;
+    for (const auto* address : all_addresses()) out.push_back(address->ip);
+    return out;
 }
 
 Mac Router::mac_of(const std::string& interface) const {

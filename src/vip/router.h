@@ -55,6 +55,10 @@ class Router {
         std::function<void(Severity, const std::string&)> log;
         std::function<void(Router&, State from, State to)> changed;
         std::function<void(Router&)> heard_lower_priority;
+        // Before these addresses are put on an interface, and with every refresh; after they were taken from it. May
+        // be empty, as `heard`: an advert was believed.
+        std::function<void(const std::vector<net::IpAddress>&)> holding, released;
+        std::function<void(const net::IpAddress& sender)> heard;
     };
     // Both outlive it; `config` is that of the plan in force.
     Router(World& world, std::shared_ptr<const catalog::vip::VirtualRouter> config);
@@ -93,6 +97,7 @@ class Router {
     [[nodiscard]] std::string interface_of(const catalog::vip::Address& address) const;
     [[nodiscard]] std::optional<net::IpAddress> source_address(const Link& link) const;
     [[nodiscard]] net::IpAddress group() const;
+    [[nodiscard]] std::vector<net::IpAddress> ips() const;
     [[nodiscard]] std::vector<const catalog::vip::Address*> all_addresses() const;
     [[nodiscard]] Bytes message(std::uint8_t priority, const net::IpAddress& destination) const;
     std::string bind_to_interface();  // "" or what is missing

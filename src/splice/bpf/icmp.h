@@ -5,6 +5,7 @@
 #define HAWSER_SPLICE_ICMP_H
 
 #include "next_hop.h"
+#include "vip.h"
 
 static __always_inline struct flow* find_flow(const struct flow_key* key) {
     struct flow* f = bpf_map_lookup_elem(&flows, key);
@@ -63,7 +64,7 @@ static __always_inline int translate_error(struct __sk_buff* skb, struct packet*
     key.source_port = ((const u16*)segment)[1];
     key.destination_port = ((const u16*)segment)[0];
     const struct flow* back = find_flow(&key);
-    if (!back || !is_spliced(back)) return PASS;
+    if (!back || !is_spliced(back) || (back->vip && !is_here(vip_of(back), bpf_ktime_get_ns()))) return PASS;
 
     /* A process of this node is told by the way that it expects answers from. */
     u32 local_interface = back->flags & flow_to_local ? back->local_interface : 0;

@@ -20,7 +20,7 @@ typedef __u32 u32;
 typedef __u64 u64;
 #endif
 
-enum { layout_version = 1 };
+enum { layout_version = 2 };
 
 /* An address: 16 bytes, IPv4 as ::ffff:a.b.c.d, in network order. */
 struct address {
@@ -81,6 +81,11 @@ struct flow {
     u64 bytes; /* TCP: of IP packets; UDP: of payload */
     u32 local_interface;
     u32 largest_segment; /* payload and options that the receiver takes; 0 = any */
+    /* A flow of which both ends talk to a VIP: whichever node has the VIP carries it. */
+    u32 vip;       /* its place in `vips`; 0 = none */
+    u32 term;      /* struct vip: that in which what was seen was seen here; another: it has to be learned anew */
+    u32 heard_in;  /* the term of the two of this flow from which it is learned: */
+    u32 heard_end; /* one past what its last segment brought, and `acknowledged` */
 };
 
 /* ---- tunnel records: what a flow does not say ---- */
@@ -108,6 +113,22 @@ struct record {
     u32 idle_seconds;
     u64 bytes_in, bytes_out;   /* what the relay had moved; final totals once record_closed */
     u32 frames_in, frames_out; /* that the relay had counted */
+    u64 origin, origin_id;     /* of a tunnel that began at another node: its tables there, and its id; else 0 */
+};
+
+/* ---- VIPs ---- */
+
+enum { vip_places = 1024 }; /* 0 is nobody's */
+
+struct vip {
+    struct address address;
+    u64 owned_until; /* CLOCK_MONOTONIC, ns: this node carries the flows of the VIP until then; 0 = it does not */
+    u64 since;       /* the same: of the term */
+    u32 term;        /* counts the times that the VIP came to this node */
+    u32 flags;
+};
+enum vip_flag {
+    vip_untold = 1 << 0, /* has been here, and no node that has it now has heard all about that */
 };
 
 /* Input of the program `change_tunnel`, behind an Ethernet header: what the process changes of a tunnel that packets
@@ -257,7 +278,9 @@ struct interface {
 
 struct settings {
     u16 port_low, port_high; /* source ports for clients whose address is replaced; host order */
-    u32 drop_unknown;        /* mid-stream packets without a flow are dropped, not refused */
+    u16 vip_port_low, vip_port_high; /* the same of those whose address becomes a VIP: no other node takes them */
+    u64 quiet_until; /* CLOCK_MONOTONIC, ns: the last VIP that came is still in its quiet time */
+    u64 quiet_ns;    /* for so long after a VIP came are mid-stream packets to it dropped that nobody knows */
 };
 
 enum counter {
@@ -273,6 +296,7 @@ enum counter {
     counter_icmp,
     counter_challenged,
     counter_table_full,
+    counter_dropped_unknown,
     packet_counters, /* those before it count packets */
     counter_event_lost = packet_counters, /* the process will have to look for a tunnel's beginning or end */
     counters,
@@ -283,7 +307,7 @@ static_assert(sizeof(flow_key) == 40);
 /* With the kernel's own part (48 bytes and a link of 8) an element of `flows` takes 256 bytes, one of `records` 192. */
 static_assert(sizeof(flow_key) + sizeof(flow) <= 256 - 56);
 static_assert(sizeof(u64) + sizeof(record) <= 192 - 56);
-static_assert(sizeof(change) == 112 && sizeof(forgetting) == 48);
+static_assert(sizeof(change) == 112 && sizeof(forgetting) == 48 && sizeof(vip) == 40);
 }  // namespace hawser::splice::layout
 #endif
 #endif

@@ -47,6 +47,9 @@ PREFIXES(pod_ranges, struct prefix_key, 1 << 10);
 PREFIXES(service_ranges, struct prefix_key, 1 << 6);
 PREFIXES(source_ranges, struct source_range_key, 1 << 18);
 TABLE(last_id, BPF_MAP_TYPE_ARRAY, u32, u64, 1, 0); /* the highest of the relays' tunnels; the process's alone */
+TABLE(vips, BPF_MAP_TYPE_ARRAY, u32, struct vip, vip_places, 0);
+HASH(places, struct address, u32, vip_places); /* of VIPs in `vips` */
+TABLE(origin, BPF_MAP_TYPE_ARRAY, u32, u64, 1, 0); /* names these tables among all nodes'; the process's alone */
 TABLE(settings, BPF_MAP_TYPE_ARRAY, u32, struct settings, 1, 0);
 TABLE(counts, BPF_MAP_TYPE_PERCPU_ARRAY, u32, u64, counters, 0);
 TABLE(next_id, BPF_MAP_TYPE_PERCPU_ARRAY, u32, u64, 1, 0);

@@ -223,13 +223,21 @@ static __always_inline u32 port_for(u32 wanted, u32 i, u32 low, u32 ports, u32 r
     return low + (wanted + i * 7919) % ports; /* a prime */
 }
 
+/* Source ports of a flow towards its endpoint. */
+static __always_inline void port_range(const struct flow* there, const struct settings* set, u32* low, u32* ports) {
+    const u32 high = there->vip ? set->vip_port_high : set->port_high;
+    *low = there->vip ? set->vip_port_low : set->port_low;
+    *ports = high - *low + 1;
+}
+
 /* Puts both flows into `nascent`, so that no other flow has the answer's 4-tuple. 0, or what to do with the packet. */
 CHECKED_ONCE int claim(const struct packet* p, struct flow* there, struct flow* back, int keep_port) {
     if (!p || !there || !back) return -1;
     u32 zero = 0;
     const struct settings* set = bpf_map_lookup_elem(&settings, &zero);
     if (!set) return -1;
-    const u32 low = set->port_low, ports = (u32)set->port_high - low + 1;
+    u32 low, ports;
+    port_range(there, set, &low, &ports);
     const u32 random = bpf_get_prandom_u32();
     struct flow_key answer;
     for (u32 i = 0; i < port_tries; ++i) {
@@ -280,6 +288,17 @@ static __always_inline void start_flow(struct flow* f, const struct frontend* fr
     f->idle_seconds = front->idle_seconds;
 }
 
+/* A tunnel to a VIP that this node has: its endpoint talks to the VIP too, so that another node can carry it on. */
+static __always_inline void leave_from_vip(const struct packet* p, struct scratch* s, u64 now) {
+    const u32* place = bpf_map_lookup_elem(&places, &p->key.destination);
+    if (!place) return;
+    const struct vip* v = bpf_map_lookup_elem(&vips, place);
+    if (!v || !is_here(v, now)) return;
+    s->there.source = p->key.destination;
+    s->there.vip = s->back.vip = *place;
+    s->there.term = s->back.term = v->term;
+}
+
 /* 0: packet `p` now has flows. Otherwise what becomes of it. */
 static __noinline int open_tunnel(struct __sk_buff* skb, struct packet* p, const struct frontend* front,
                                   const struct endpoint* e, int from_pod) {
@@ -306,6 +325,7 @@ static __noinline int open_tunnel(struct __sk_buff* skb, struct packet* p, const
     /* An endpoint of this very node answers by the egress program; its own address must not come in from outside. */
     const int endpoint_is_node = bpf_map_lookup_elem(&node_addresses, &e->address) != 0;
     const int both_are_node = p->from_node && endpoint_is_node;
+    struct address own = {};
     const int keep = (kept && !p->from_node && !hairpin) || (endpoint_is_node && !both_are_node);
     if (both_are_node) {
         /* A source that is the node's own would not be let in: it comes as the address that was asked for, which is
@@ -329,12 +349,21 @@ static __noinline int open_tunnel(struct __sk_buff* skb, struct packet* p, const
             return DROP;
         }
         s->there.source = *ours;
+        own = *ours;
+        if (!p->from_node && !from_pod) leave_from_vip(p, s, now);
     }
     if (p->from_node) {
         s->back.flags |= flow_to_local;
         s->back.local_interface = skb->ifindex;
     }
-    if (claim(p, &s->there, &s->back, keep)) {
+    int refused = claim(p, &s->there, &s->back, keep);
+    if (refused && s->there.vip) {
+        /* This node's part of the ports is all taken: by its own address, and no other node carries it on. */
+        s->there.source = own;
+        s->there.vip = s->back.vip = 0;
+        refused = claim(p, &s->there, &s->back, 0);
+    }
+    if (refused) {
         count(counter_dropped_no_port);
         return DROP;
     }
@@ -397,9 +426,6 @@ CHECKED_ONCE int serve(struct __sk_buff* skb, struct packet* p) {
     if (p->key.protocol == IPPROTO_TCP && (p->tcp_flags & (tcp_syn | tcp_ack | tcp_rst | tcp_fin)) != tcp_syn) {
         /* In the middle of something that is not ours: the stack's, or gone. */
         if (bpf_map_lookup_elem(&node_addresses, &p->key.destination)) return PASS;
-        u32 zero = 0;
-        const struct settings* set = bpf_map_lookup_elem(&settings, &zero);
-        if (set && set->drop_unknown) return DROP;
         return refuse_segment(skb, p);
     }
     const struct endpoint* e = pick(p, &c);

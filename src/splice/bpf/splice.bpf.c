@@ -163,6 +163,25 @@ static __always_inline void remember_tsval(const struct packet* p, struct flow* 
     if (p->has_tsval && (f->tsval == 0 || after(p->tsval, f->tsval))) f->tsval = p->tsval;
 }
 
+/* The first segments that are seen of a tunnel which another node has carried until now. What that node had seen is not
+ * known here, so that two of them, one of each side, have to fit together: either acknowledges what the other says. */
+CHECKED_ONCE int learn(const struct packet* p, struct flow* f, u32 term) {
+    if (!p || !f || !(p->tcp_flags & tcp_ack)) return 0;
+    struct flow* back = other_flow(f, IPPROTO_TCP);
+    if (!back) return 0;
+    f->heard_end = p->sequence + sequence_length(p);
+    f->acknowledged = p->acknowledgment;
+    f->window = (u32)p->window << (f->window_scale & 15);
+    f->heard_in = term;
+    if (back->heard_in != term) return 0;
+    const u32 under_way = 1 << 24;
+    if (back->heard_end - acknowledged_of(f) > under_way || f->heard_end - acknowledged_of(back) > under_way) return 0;
+    see_end(f, f->heard_end);
+    see_end(back, back->heard_end);
+    f->term = back->term = term;
+    return 0;
+}
+
 static __always_inline void account(struct __sk_buff* skb, const struct packet* p, struct flow* f, u64 now) {
     f->last_seen = now;
     __sync_fetch_and_add(&f->packets, 1);
@@ -179,6 +198,14 @@ static __always_inline void account(struct __sk_buff* skb, const struct packet* 
     }
     remember_tsval(p, f);
     const u32 length = sequence_length(p);
+    if (f->vip) {
+        const struct vip* v = vip_of(f);
+        if (v && v->term != f->term) {
+            if (length) f->last_data = now;
+            learn(p, f, v->term);
+            return;
+        }
+    }
     const u32 end = p->sequence + length;
     const u32 advance = end - (u32)f->sequence_end;
     const u32 step = p->acknowledgment - f->acknowledged;
@@ -337,7 +364,12 @@ full:
 
 /* 0: it is over, and the packet is nobody's. */
 static __always_inline int still_valid(const struct packet* p, const struct flow* f, u64 now) {
-    if (p->key.protocol == IPPROTO_UDP) return now - f->last_seen < (u64)f->idle_seconds * 1000000000;
+    if (p->key.protocol == IPPROTO_UDP) {
+        u64 last = f->last_seen;
+        const struct vip* v = f->vip ? vip_of(f) : 0;
+        if (v && v->since > last) last = v->since;
+        return now - last < (u64)f->idle_seconds * 1000000000;
+    }
     return !(f->flags & flow_closed && (p->tcp_flags & (tcp_syn | tcp_ack)) == tcp_syn);
 }
 
@@ -394,6 +426,8 @@ static __always_inline int process(struct __sk_buff* skb, int from_node) {
         f = bpf_map_lookup_elem(&flows, &p->key);
         is_nascent = 0;
     }
+    /* The node that has the VIP carries it, and the stack sends the packet there. */
+    if (f && f->vip && !is_here(vip_of(f), bpf_ktime_get_ns())) return PASS;
     if (f && f->flags & flow_l4 && !still_valid(p, f, bpf_ktime_get_ns())) {
         if (!(f->flags & flow_from_client)) return PASS;
         forget(&p->key, f);
@@ -401,6 +435,10 @@ static __always_inline int process(struct __sk_buff* skb, int from_node) {
     }
     if (!f) {
         if (p->fragment == fragment_later) return PASS; /* its first one has opened nothing */
+        if (!from_node && is_stray(skb, p)) {
+            count(counter_dropped_unknown);
+            return DROP;
+        }
         const int verdict = serve(skb, p);
         if (verdict != opened_tunnel) return verdict;
         f = bpf_map_lookup_elem(&nascent, &p->key);
