@@ -30,6 +30,8 @@ const std::map<std::string, Resource> resources{{"svc", Resource::services},
                                                 {"tunnels", Resource::tunnels},
                                                 {"vip", Resource::vips},
                                                 {"vips", Resource::vips},
+                                                {"peer", Resource::peers},
+                                                {"peers", Resource::peers},
                                                 {"snapshot", Resource::snapshot}};
 
 net::Cidr parse_cidr(const std::string& text) {
@@ -128,6 +130,23 @@ void describe_vips(CLI::App& app, RunCommand& run) {
         ->type_name("SECONDS");
 }
 
+void describe_replication(CLI::App& app, RunCommand& run) {
+    app.add_option("--replication-key", run.replication_key,
+                   "tunnels over VIPs are told to the other nodes, which carry them on; a file with a secret that all "
+                   "of them have (openssl rand -hex 32)")
+        ->type_name("FILE");
+    add_list(app, "--replication-listen", run.replication_listen, parse_address,
+             "where other nodes are heard; all of one port (default 0.0.0.0:8112,[::]:8112)", "ADDRESS:PORT");
+    add_list(app, "--replication-peer", run.replication_peers, parse_address,
+             "other nodes, besides those that VRRP knows", "ADDRESS:PORT");
+    app.add_option("--replication-nodes", run.replication_nodes,
+                   "the ports towards endpoints are divided among so many nodes; the same on all")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 16));
+    add_seconds(app, "--replication-quiet", run.replication_quiet,
+                "for so long after a VIP came are packets of unknown connections dropped, not refused (default 5)");
+}
+
 void describe(CLI::App& app, Configuration& c) {
     add_paths(app, "-f,--filename", c.manifests,
               "Kubernetes manifests: a file, or a directory with all below it (several)");
@@ -200,6 +219,7 @@ void describe(CLI::App& app, RunCommand& run) {
     app.add_flag("!--no-watch", run.watch, "do not watch the files; HUP still re-reads them");
     describe_splice(app, run);
     describe_vips(app, run);
+    describe_replication(app, run);
     describe_log(app, run);
 }
 
@@ -220,11 +240,11 @@ void describe(CLI::App& app, GetCommand& get) {
                const auto found = resources.find(text.substr(0, slash));
                if (found == resources.end())
                    throw CLI::ValidationError(
-                       "\"" + text + "\" is none of svc, endpoints, routes, frontends, tunnels, vips, snapshot");
+                       "\"" + text + "\" is none of svc, endpoints, routes, frontends, tunnels, vips, peers, snapshot");
                get.resource = found->second;
                if (slash != std::string::npos) get.name = text.substr(slash + 1);
            },
-           "svc, endpoints, routes, frontends, tunnels, vips or snapshot")
+           "svc, endpoints, routes, frontends, tunnels, vips, peers or snapshot")
         ->required();
     app.add_option("NAME", get.name, "one of them");
     app.add_option("-n,--namespace", get.namespace_)->capture_default_str();

@@ -52,13 +52,18 @@ struct RunCommand {
     std::uint16_t splice_port_low = 10'240, splice_port_high = 29'999;
     int vip_real_time_priority = 0;  // SCHED_FIFO; 0 = none
     std::chrono::seconds vip_lifetime{3};
+    std::string replication_key;  // a file; "": tunnels over VIPs are told to no other node
+    std::vector<net::SocketAddress> replication_listen;  // empty: port 8112 of all addresses
+    std::vector<net::SocketAddress> replication_peers;   // besides those that VRRP knows
+    unsigned replication_nodes = 2;
+    std::chrono::milliseconds replication_quiet{5'000};
 };
 struct CheckCommand {
     Configuration configuration;
 };
 
 enum class Output { table, wide, json, yaml };
-enum class Resource { services, endpoints, routes, frontends, tunnels, vips, snapshot };
+enum class Resource { services, endpoints, routes, frontends, tunnels, vips, peers, snapshot };
 struct GetCommand {
     net::SocketAddress admin;
     Resource resource = Resource::services;

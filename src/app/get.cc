@@ -33,6 +33,8 @@ ResourceName name_of(Resource resource) {
             return {"tunnels", false};
         case Resource::vips:
             return {"vips", false};
+        case Resource::peers:
+            return {"peers", false};
         case Resource::snapshot:
             return {"snapshot", false};
     }

@@ -22,6 +22,7 @@
 #include "control/api.h"
 #include "control/sources.h"
 #include "net/listen.h"
+#include "replication/plane.h"
 #include "splice/plane.h"
 #include "splice/program.h"
 #include "vip/plane.h"
@@ -31,6 +32,13 @@ namespace hawser::app {
 namespace {
 
 namespace asio = boost::asio;
+
+constexpr std::uint16_t replication_port = 8112;
+
+std::string host_name() {
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
 
 // Why clients would only be refused here; "" = they would not. A node without Services has nothing to serve.
 std::string why_not_serving(const catalog::Snapshot& snapshot) {
@@ -74,8 +82,39 @@ class GatewayPlane final : public control::Plane {
         if (vips_ && !diagnostics.has_errors()) {
             vips_->set_health(why_not_serving(*gateway_.current()));
             vips_->apply(plan);
+            if (replication_)
+                for (const auto& router : plan->routers)
+                    for (const auto& peer : router.unicast_peers) replication_->meet(peer.ip);
         }
         return diagnostics;
+    }
+    // Tunnels over VIPs are told to other nodes from now on.
+    net::Result<void> replicate(const RunCommand& command) {
+        auto key = replication::Key::read(command.replication_key);
+        if (!key) return key.error();
+        replication::Plane::Options options;
+        options.listen = command.replication_listen;
+        if (options.listen.empty())
+            options.listen = {{net::IpAddress::any_v4(), replication_port}, {net::IpAddress::any_v6(), replication_port}};
+        options.peers = command.replication_peers;
+        options.parts = command.replication_nodes;
+        options.name = host_name();
+        replication::Plane::Callbacks callbacks;
+        callbacks.log = [log = log_](bool warning, const std::string& line) {
+            warning ? log->warning(line) : log->info(line);
+        };
+        auto opened = replication::Plane::open(std::move(options), std::move(*key), kernel_->shared_tunnels(),
+                                               std::move(callbacks));
+        if (!opened) return opened.error();
+        replication_ = std::move(*opened);
+        return {};
+    }
+    [[nodiscard]] std::optional<replication::Status> replication() const override {
+        return replication_ ? std::optional(replication_->status()) : std::nullopt;
+    }
+    void stop_replication() {
+        if (replication_) replication_->stop();
+        replication_.reset();
     }
     void stop_vips() {
         if (vips_) vips_->stop();
@@ -124,6 +163,17 @@ class GatewayPlane final : public control::Plane {
         callbacks.log = [log = log_](vip::Severity severity, const std::string& line) {
             severity == vip::Severity::warning ? log->warning(line) : log->info(line);
         };
+        if (replication_) {
+            // The kernel is up to a second late in taking an address away.
+            const auto lease = vip_options_.lifetime + std::chrono::seconds(2);
+            callbacks.holding = [kernel = kernel_, lease](const std::vector<net::IpAddress>& vips) {
+                for (const auto& vip : vips) kernel->vips().hold(vip, lease);
+            };
+            callbacks.released = [kernel = kernel_](const std::vector<net::IpAddress>& vips) {
+                for (const auto& vip : vips) kernel->vips().leave(vip);
+            };
+            callbacks.heard = [replication = replication_.get()](const net::IpAddress& node) { replication->meet(node); };
+        }
         auto opened = vip::Plane::open(vip_options_, std::move(callbacks));
         if (!opened) return opened.error();
         vips_ = std::move(*opened);
@@ -134,6 +184,7 @@ class GatewayPlane final : public control::Plane {
     splice::Plane* kernel_;
     vip::Plane::Options vip_options_;
     std::shared_ptr<control::Log> log_;
+    std::unique_ptr<replication::Plane> replication_;  // outlives the VIPs, who call it
     std::unique_ptr<vip::Plane> vips_;
 };
 
@@ -208,6 +259,8 @@ std::unique_ptr<splice::Plane> open_splice(const RunCommand& command,
     options.program = {command.splice_directory, command.splice_tunnels};
     options.port_low = command.splice_port_low;
     options.port_high = command.splice_port_high;
+    options.shares = !command.replication_key.empty();
+    options.quiet_time = command.replication_quiet;
     options.services.pod_ranges = command.configuration.pod_cidrs;
     options.services.service_ranges = command.configuration.service_cidrs;
     const auto& limits = command.limits;
@@ -257,8 +310,7 @@ gateway::Options gateway_options(const RunCommand& command, splice::Plane* kerne
     options.limits = command.limits;
     options.pod_cidrs = command.configuration.pod_cidrs;
     options.splicing = splicing(kernel, command.splice);
-    std::array<char, 256> name{};
-    if (::gethostname(name.data(), name.size() - 1) == 0) options.host_name = name.data();
+    options.host_name = host_name();
     return options;
 }
 
@@ -287,6 +339,12 @@ class Daemon {
         log_->info(std::string("hawser ") + version() + " starts");
         if (auto loaded = builder_.load(); !loaded) return fail(loaded.error());
         if (auto listening = listen_admin(); !listening) return fail(listening.error());
+        if (!command_.replication_key.empty()) {
+            if (!kernel_)
+                log_->warning("replication is off: without the splice every tunnel ends with its node");
+            else if (auto replicates = plane_.replicate(command_); !replicates)
+                return fail(replicates.error());
+        }
         gateway_.start();
         warn_if(command_.watch ? sources_.watch_files() : net::Result<void>{}, "files are not watched");
         warn_if(addresses_.open(), "changes of this node's addresses go unseen");
@@ -294,6 +352,7 @@ class Daemon {
         sources_.reload("start", [this](const control::ReloadStatus& status) { started(status); });
         io_.run();
         plane_.stop_vips();
+        plane_.stop_replication();
         if (kernel_) kernel_->stop();  // nothing comes from it any more
         gateway_.stop();
         if (kernel_) kernel_->forget_relays();

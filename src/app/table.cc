@@ -270,6 +270,23 @@ std::vector<Row> vips(const json::array& items, const TableOptions& options) {
     return rows;
 }
 
+std::vector<Row> peers(const json::array& items, const TableOptions& options) {
+    std::vector<Row> rows{{"NAME", "ADDRESS", "STATE", "VIPS", "LAG", "SINCE"}};
+    if (options.wide) rows.front().insert(rows.front().end(), {"SENT", "RECEIVED", "LOST", "NOT-CARRIED", "WHY"});
+    for (const auto& item : items) {
+        const json::value since{{"metadata", {{"creationTimestamp", text(item, {"since"})}}}};
+        const bool connected = text(item, {"connected"}) == "true";
+        const bool in_step = text(item, {"inStep"}) == "true";
+        rows.push_back({text(item, {"name"}), text(item, {"address"}),
+                        !connected ? "away" : in_step ? "in step" : "catching up", join(texts(list(item, {"vips"}))),
+                        text(item, {"lagMessages"}), age(since, options.now)});
+        if (options.wide)
+            rows.back().insert(rows.back().end(), {text(item, {"sent"}), text(item, {"received"}), text(item, {"lost"}),
+                                                   text(item, {"notCarried"}), text(item, {"whyNot"})});
+    }
+    return rows;
+}
+
 std::vector<Row> snapshot(const json::array& items) {
     std::vector<Row> rows{
         {"NUMBER", "CREATED", "SERVICES", "FRONTENDS", "LISTENERS", "RELOADS", "FAILED", "LAST"}};
@@ -351,6 +368,9 @@ std::vector<Row> table_rows(Resource resource, const json::array& items, const T
             break;
         case Resource::vips:
             rows = vips(items, options);
+            break;
+        case Resource::peers:
+            rows = peers(items, options);
             break;
         case Resource::snapshot:
             rows = snapshot(items);

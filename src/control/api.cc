@@ -118,7 +118,8 @@ Response Api::get(const Request& request) const {
         return {200,
                 "text/plain; version=0.0.4; charset=utf-8",
                 metrics_text({plane_.stats(), sources_.status(), snapshot ? snapshot->number : 0,
-                              why_not_ready().empty(), plane_.splice_stats(), plane_.vips()}),
+                              why_not_ready().empty(), plane_.splice_stats(), plane_.vips(),
+                              plane_.replication()}),
                 {}};
     }
     if (path.starts_with(tunnels_prefix)) {
@@ -135,6 +136,8 @@ Response Api::get(const Request& request) const {
 
 Response Api::get_list(const std::string& what, const Request& request) const {
     if (what == "tunnels") return get_tunnels(request);
+    if (what == "peers")
+        return json_response(peer_list(plane_.replication().value_or(replication::Status{}), filter_of(request)));
     if (what == "vips") return json_response(vip_list(plane_.vips(), filter_of(request)));
     const auto current = plane_.current();
     if (what == "snapshot") return json_response(snapshot_view(current.get(), sources_.status()));

@@ -163,6 +163,8 @@ void add_splice(Families& out, const splice::Plane::Stats& stats) {
     out.add(number(stats.tunnels.l7), {{"kind", "upgrade"}});
     out.add(number(stats.tunnels.l4_tcp), {{"kind", "tcp"}});
     out.add(number(stats.tunnels.l4_udp), {{"kind", "udp"}});
+    out.gauge("hawser_splice_tunnels_standby", "tunnels that the node which has their VIP carries",
+              number(stats.tunnels.standby));
     out.begin("hawser_splice_hand_offs_total", "live tunnels by what became of their hand-off", MetricType::Counter);
     out.add(number(stats.handed_off), {{"result", "spliced"}});
     out.add(number(stats.refused), {{"result", "refused"}});
@@ -204,6 +206,37 @@ void add_vips(Families& out, const std::vector<vip::Status>& vips) {
     for (const auto& vip : vips) out.add(number(vip.counters.send_errors), {{"router", vip.name}});
     out.begin("hawser_vip_conflicts_total", "claims of other hosts to addresses that are ours", MetricType::Counter);
     for (const auto& vip : vips) out.add(number(vip.counters.conflicts), {{"router", vip.name}});
+}
+
+void add_replication(Families& out, const replication::Status& status) {
+    const auto each = [&](const char* name, const char* help, MetricType type, auto value) {
+        out.begin(name, help, type);
+        for (const auto& peer : status.peers)
+            out.add(static_cast<double>(value(peer)), {{"peer", peer.name.empty() ? peer.address.ip.text() : peer.name}});
+    };
+    using Peer = replication::PeerStatus;
+    each("hawser_replication_connected", "1 while the other node of our VIPs is connected", MetricType::Gauge,
+         [](const Peer& p) { return p.connected ? 1 : 0; });
+    each("hawser_replication_in_step", "1 when it has heard of every tunnel once", MetricType::Gauge,
+         [](const Peer& p) { return p.in_step ? 1 : 0; });
+    each("hawser_replication_lag_messages", "messages that it has not applied yet", MetricType::Gauge,
+         [](const Peer& p) { return p.lag; });
+    each("hawser_replication_lag_seconds", "since the oldest of them was sent", MetricType::Gauge,
+         [](const Peer& p) { return static_cast<double>(p.lag_time.count()) / 1000; });
+    out.begin("hawser_replication_messages_total", "messages by direction", MetricType::Counter);
+    for (const auto& peer : status.peers) {
+        const std::string name = peer.name.empty() ? peer.address.ip.text() : peer.name;
+        out.add(number(peer.sent), {{"peer", name}, {"dir", "out"}});
+        out.add(number(peer.received), {{"peer", name}, {"dir", "in"}});
+    }
+    each("hawser_replication_lost_total", "messages that it was too slow for; a snapshot makes up for them",
+         MetricType::Counter, [](const Peer& p) { return p.lost; });
+    each("hawser_replication_snapshots_total", "times that it was told of all tunnels", MetricType::Counter,
+         [](const Peer& p) { return p.snapshots; });
+    each("hawser_replication_not_carried_total", "tunnels of its that this node cannot carry on", MetricType::Counter,
+         [](const Peer& p) { return p.not_carried; });
+    out.counter("hawser_replication_refused_total", "connections of those who had not the key, or another protocol",
+                number(status.refused));
 }
 
 void add_configuration(Families& out, const MetricsInput& input) {
@@ -277,6 +310,7 @@ class Collector final : public prometheus::Collectable {
         add_connections(out, input_.stats);
         if (input_.splice) add_splice(out, *input_.splice);
         if (!input_.vips.empty()) add_vips(out, input_.vips);
+        if (input_.replication) add_replication(out, *input_.replication);
         add_configuration(out, input_);
         add_process(out);
         return out.take();

@@ -18,6 +18,7 @@ struct MetricsInput {
     bool ready = false;
     std::optional<splice::Plane::Stats> splice;  // nothing: the kernel carries nothing
     std::vector<vip::Status> vips;
+    std::optional<replication::Status> replication;
 };
 
 // The Prometheus text format 0.0.4; docs/operations.md lists the names.

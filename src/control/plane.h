@@ -9,6 +9,7 @@
 #include "catalog/diagnostic.h"
 #include "catalog/snapshot.h"
 #include "gateway/stats.h"
+#include "replication/plane.h"
 #include "splice/plane.h"
 #include "tunnel/tunnel.h"
 #include "vip/router.h"
@@ -30,6 +31,8 @@ class Plane {
     // Nothing when the kernel carries nothing.
     [[nodiscard]] virtual std::optional<splice::Plane::Stats> splice_stats() const { return std::nullopt; }
     [[nodiscard]] virtual std::vector<vip::Status> vips() const { return {}; }
+    // Nothing when tunnels are told to nobody.
+    [[nodiscard]] virtual std::optional<replication::Status> replication() const { return std::nullopt; }
 };
 
 }  // namespace hawser::control

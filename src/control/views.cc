@@ -324,6 +324,33 @@ json::object vip_list(const std::vector<vip::Status>& vips, const Filter& filter
     return list("VipList", own_version, 0, std::move(items));
 }
 
+json::object peer_list(const replication::Status& status, const Filter& filter) {
+    json::array items;
+    for (const auto& peer : status.peers) {
+        const std::string name = peer.name.empty() ? peer.address.ip.text() : peer.name;
+        if (filter.name && *filter.name != name) continue;
+        json::array vips;
+        for (const auto& vip : peer.vips) vips.emplace_back(vip.text());
+        json::object item{{"name", name},
+                          {"address", peer.address.text()},
+                          {"connected", peer.connected},
+                          {"inStep", peer.in_step},
+                          {"vips", std::move(vips)},
+                          {"lagMessages", peer.lag},
+                          {"lagMilliseconds", peer.lag_time.count()},
+                          {"sent", peer.sent},
+                          {"received", peer.received},
+                          {"lost", peer.lost},
+                          {"snapshots", peer.snapshots},
+                          {"notCarried", peer.not_carried}};
+        item["since"] = peer.since == std::chrono::system_clock::time_point{} ? json::value(nullptr)
+                                                                              : json::value(rfc3339(peer.since));
+        item["whyNot"] = peer.why_not.empty() ? json::value(nullptr) : json::value(peer.why_not);
+        items.push_back(std::move(item));
+    }
+    return list("PeerList", own_version, 0, std::move(items));
+}
+
 json::array diagnostics_view(const catalog::Diagnostics& diagnostics) {
     json::array out;
     for (const auto& d : diagnostics.all()) {

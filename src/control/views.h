@@ -45,6 +45,7 @@ boost::json::object frontend_list(const catalog::Snapshot& snapshot, const Filte
 boost::json::object tunnel_list(std::vector<tunnel::Tunnel> tunnels, const Filter& filter, std::size_t limit,
                                 std::uint64_t after);
 // VipList: the virtual routers of this node and their addresses.
+boost::json::object peer_list(const replication::Status& status, const Filter& filter);
 boost::json::object vip_list(const std::vector<vip::Status>& vips, const Filter& filter);
 // The number and contents of what is in force (null: nothing yet), and how the last attempt went: last_error
 // is null, or its time, cause and every diagnostic.
