@@ -172,6 +172,9 @@ class GatewayPlane final : public control::Plane {
             callbacks.released = [kernel = kernel_](const std::vector<net::IpAddress>& vips) {
                 for (const auto& vip : vips) kernel->vips().leave(vip);
             };
+            callbacks.contested = [kernel = kernel_](const std::vector<net::IpAddress>& vips) {
+                kernel->vips().contest(vips);
+            };
             callbacks.heard = [replication = replication_.get()](const net::IpAddress& node) { replication->meet(node); };
         }
         auto opened = vip::Plane::open(vip_options_, std::move(callbacks));

@@ -20,12 +20,12 @@ struct ssl_st;
 
 namespace hawser::replication {
 
-// The secret that all nodes share, as TLS 1.3 wants it (an external pre-shared key, RFC 8446 section 2.2): both ends
-// prove that they have it, and nobody else reads or changes what they say.
+// The secret that all nodes share, as TLS 1.3 wants it (an external pre-shared key, RFC 8446 section 2.2):
+// both ends prove that they have it, and nobody else reads or changes what they say.
 class Key {
   public:
-    // A file of at least 32 characters, white space around them not counted, such as `openssl rand -hex 32` prints.
-    // Errors name the file.
+    // A file of at least 32 characters, white space around them not counted, such as `openssl rand -hex 32`
+    // prints. Errors name the file.
     static net::Result<Key> read(const std::string& file);
     static Key from_text(std::string_view secret);
     ~Key();
@@ -57,15 +57,16 @@ class Channel : private net::EventHandler, private net::Timer {
         virtual void on_closed(Channel& channel, const net::Error& failure) = 0;
     };
     // Both outlive it. Errors are told by on_closed() in a later turn.
-    static std::unique_ptr<Channel> connect(net::Loop& loop, const Key& key, const net::SocketAddress& to, Limits limits,
-                                            Owner& owner);
+    static std::unique_ptr<Channel> connect(net::Loop& loop, const Key& key, const net::SocketAddress& to,
+                                            Limits limits, Owner& owner);
     static std::unique_ptr<Channel> accept(net::Loop& loop, const Key& key, net::Fd connection, Limits limits,
                                            Owner& owner);
     ~Channel() override;
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
 
-    // After on_open(). What the connection does not take waits here, however much: the caller looks at queued().
+    // After on_open(). What the connection does not take waits here, however much: the caller looks at
+    // queued().
     void send(const Message& message);
     [[nodiscard]] std::size_t queued() const;  // bytes that wait
     static constexpr std::size_t low_water = 256 * 1024;
@@ -78,13 +79,16 @@ class Channel : private net::EventHandler, private net::Timer {
     struct SslFree {
         void operator()(::ssl_st* ssl) const;
     };
-    Channel(net::Loop& loop, net::Fd fd, const net::SocketAddress& peer, bool initiator, Limits limits, Owner& owner);
+    struct Wire;  // the socket as OpenSSL sees it
+    Channel(net::Loop& loop, net::Fd fd, const net::SocketAddress& peer, bool initiator, Limits limits,
+            Owner& owner);
     void on_events(std::uint32_t events) override;
     void on_timer() override;
     void start(::ssl_ctx_st* context);
+    bool is_connected(std::uint32_t events);
     bool shake_hands();
-    void read();
-    bool flush();
+    bool read();
+    void flush(bool tells);
     void fail(const net::Error& failure);
     void fail_soon(net::Error failure);
     [[nodiscard]] net::Error reason(int code) const;
@@ -93,11 +97,11 @@ class Channel : private net::EventHandler, private net::Timer {
     net::Fd fd_;
     net::SocketAddress peer_;
     bool initiator_, open_ = false, closed_ = false, connecting_ = false;
-    bool flushes_soon_ = false;
     std::optional<net::Error> failure_;  // that is still to be told
     net::TimePoint last_heard_;
     Limits limits_;
     Owner& owner_;
+    std::unique_ptr<Wire> wire_;  // outlives what stands next
     std::unique_ptr<::ssl_st, SslFree> ssl_;
     Decoder decoder_;
     Bytes out_;

@@ -24,7 +24,8 @@ enum Kind : std::uint8_t {
     kind_carried = 6,
     kind_gone = 7
 };
-constexpr std::size_t longest_text = splice::layout::name_size - 1, longest_node_name = 255, most_vips = 1'000;
+constexpr std::size_t longest_text = splice::layout::name_size - 1, longest_node_name = 255,
+                      most_vips = 1'000;
 constexpr std::int64_t longest_idle = 10LL * 366 * 86'400;  // seconds
 enum CarriedBit : std::uint8_t { bit_l4 = 1, bit_timestamps = 2, bit_blank_sack = 4 };
 
@@ -50,7 +51,8 @@ class Writer {
         number(a.port);
     }
     void flow(const splice::CarriedFlow& f) {
-        for (const std::uint32_t delta : {f.sequence_delta, f.acknowledgment_delta, f.tsval_delta, f.tsecr_delta})
+        for (const std::uint32_t delta :
+             {f.sequence_delta, f.acknowledgment_delta, f.tsval_delta, f.tsecr_delta})
             number(delta);
         number(f.window_scale);
         number(f.window_shift);
@@ -119,8 +121,8 @@ constexpr Kind kind_of() {
 
 // ---- reading ----
 
-// Takes fields off the front. After the first that is wrong, all are zero and `wrong` says why, such that it can stand
-// behind "a Carried".
+// Takes fields off the front. After the first that is wrong, all are zero and `wrong` says why, such that it
+// can stand behind "a Carried".
 class Reader {
   public:
     explicit Reader(std::span<const std::uint8_t> bytes) : rest_(bytes) {}
@@ -160,7 +162,8 @@ class Reader {
     }
     splice::CarriedFlow flow() {
         splice::CarriedFlow f;
-        for (std::uint32_t* delta : {&f.sequence_delta, &f.acknowledgment_delta, &f.tsval_delta, &f.tsecr_delta})
+        for (std::uint32_t* delta :
+             {&f.sequence_delta, &f.acknowledgment_delta, &f.tsval_delta, &f.tsecr_delta})
             *delta = number<std::uint32_t>();
         f.window_scale = number<std::uint8_t>();
         f.window_shift = number<std::int8_t>();
@@ -255,7 +258,8 @@ splice::Carried read_carried(Reader& r) {
     m.identity = read_identity(r);
     m.protocol = read_protocol(r);
     const auto bits = r.number<std::uint8_t>();
-    r.check_number(bits <= (bit_l4 | bit_timestamps | bit_blank_sack), "flags", bits);
+    r.check(bits <= (bit_l4 | bit_timestamps | bit_blank_sack), "byte of flags",
+            [&] { return std::to_string(bits); });
     m.l4 = (bits & bit_l4) != 0;
     m.timestamps = (bits & bit_timestamps) != 0;
     m.blank_sack = (bits & bit_blank_sack) != 0;
@@ -269,8 +273,9 @@ splice::Carried read_carried(Reader& r) {
     r.check(m.frontend.ip == m.towards_endpoint.ip, "whose address towards the endpoint is not the VIP");
     m.from_client = r.flow();
     m.from_endpoint = r.flow();
-    m.started = std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(r.number<std::int64_t>())));
+    m.started =
+        std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::nanoseconds(r.number<std::int64_t>())));
     const auto idle = r.number<std::uint32_t>();
     r.check(idle <= longest_idle, "idle timeout", [&] { return std::to_string(idle) + " seconds"; });
     m.idle = std::chrono::seconds(idle);
@@ -304,7 +309,8 @@ net::Error error(std::string text) {
 
 net::Result<Message> read(std::uint8_t kind, Reader& r) {
     const auto done = [&r](const char* name, auto message) -> net::Result<Message> {
-        if (const std::string wrong = r.wrong(); !wrong.empty()) return error(std::string(name) + " " + wrong);
+        if (const std::string wrong = r.wrong(); !wrong.empty())
+            return error(std::string(name) + " " + wrong);
         return Message(std::move(message));
     };
     switch (kind) {

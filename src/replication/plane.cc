@@ -62,7 +62,7 @@ class Plane::Peers final : private Channel::Owner, private splice::SharedTunnels
         std::uint64_t node = 0;  // 0: it never said
         std::string name, why_not = "not tried yet";
         Channel* dialing = nullptr;
-        net::TimePoint next;
+        net::TimePoint next, tried;
         std::chrono::milliseconds wait{0};
         std::unique_ptr<Session> session;
         std::chrono::system_clock::time_point since;
@@ -160,7 +160,9 @@ void Plane::Peers::accept(Door& door) {
 
 void Plane::Peers::meet(const net::SocketAddress& address) {
     if (Peer* known = peer_at(address.ip)) {
+        // It is there: no need to wait any longer.
         known->met = loop_.now();
+        known->next = std::min(known->next, known->tried + options_.first_retry);
         return;
     }
     if (peers_.size() < most_peers) {
@@ -198,6 +200,7 @@ Plane::Peers::Peer* Plane::Peers::peer_of(const Channel& channel) {
 
 void Plane::Peers::dial(Peer& peer) {
     auto channel = Channel::connect(loop_, key_, peer.address, options_.limits, *this);
+    peer.tried = loop_.now();
     peer.dialing = channel.get();
     channels_[peer.dialing] = std::move(channel);
 }
@@ -356,7 +359,9 @@ void Plane::Peers::lose(Peer& peer, const std::string& why) {
     peer.since = std::chrono::system_clock::now();
     retry(peer);
     drop(channel);
-    if (!ending_) log(true, "lost " + peer.name + " (" + peer.address.ip.text() + "): " + why);
+    if (ending_) return;
+    tunnels_.miss_node();
+    log(true, "lost " + peer.name + " (" + peer.address.ip.text() + "): " + why);
 }
 
 void Plane::Peers::drop(Channel& channel) {
@@ -468,7 +473,7 @@ struct Plane::Thread {
     net::Loop loop;
     Peers peers;
     std::mutex mutex;  // of what follows
-    std::set<net::IpAddress> met;
+    std::map<net::IpAddress, net::TimePoint> met;
     std::thread thread;
 };
 
@@ -509,8 +514,11 @@ void Plane::meet(const net::IpAddress& node) {
     if (node.is_link_local()) return;  // it would need an interface
     {
         const std::lock_guard guard(thread_->mutex);
-        if (!thread_->met.insert(node).second) return;
-        if (thread_->met.size() > most_peers) thread_->met = {node};
+        const auto now = net::Clock::now();
+        if (thread_->met.size() > most_peers) thread_->met.clear();
+        auto& last = thread_->met[node];
+        if (last != net::TimePoint{} && now - last < thread_->options.first_retry) return;
+        last = now;
     }
     const std::uint16_t port = thread_->options.listen.empty() ? 0 : thread_->options.listen.front().port;
     thread_->loop.post([this, node, port] { thread_->peers.meet({node, port}); });

@@ -60,7 +60,8 @@ class Plane {
     Plane(const Plane&) = delete;
     Plane& operator=(const Plane&) = delete;
 
-    void meet(const net::IpAddress& node);  // any thread: another node of our VIPs. Cheap when it is known
+    // Any thread: another node of our VIPs is there. May be called very often.
+    void meet(const net::IpAddress& node);
     [[nodiscard]] Status status();          // any thread, not after stop()
     void stop();                            // what was said until now is sent, for a moment at most
 

@@ -145,6 +145,8 @@ class Tunnels final : public splice::SharedTunnels {
         const std::lock_guard guard(mutex_);
         untold_.erase(vip);
     }
+    void miss_node() override { ++missed_nodes_; }
+    [[nodiscard]] int missed_nodes() const { return missed_nodes_; }
     void set_part(unsigned part, unsigned) override { part_ = part; }
 
   private:
@@ -174,6 +176,7 @@ class Tunnels final : public splice::SharedTunnels {
     Listener* listener_ = nullptr;
     std::atomic<bool> paused_ = false;
     std::atomic<unsigned> part_ = 99;
+    std::atomic<int> missed_nodes_ = 0;
     std::thread thread_;
 };
 

@@ -21,6 +21,7 @@ layout::vip vip(const net::IpAddress& address, bool here, std::uint32_t term) {
     out.address = to_table(address);
     out.owned_until = here ? now() + 60'000'000'000 : now() - 1;
     out.since = now();
+    out.quiet_until = now() + 60'000'000'000;
     out.term = term;
     return out;
 }
@@ -116,8 +117,7 @@ TEST_P(VipPackets, OfUnknownTunnelsAreDroppedForAWhileAfterTheVipCame) {
     tables.places.put(to_table(address), place);
     tables.vips.put(place, vip(address, true, 1));
     layout::settings settings = ports(20'000, 29'999);
-    settings.quiet_ns = 60'000'000'000;
-    settings.quiet_until = now() + settings.quiet_ns;
+    settings.quiet_until = now() + 60'000'000'000;
     tables.settings.put(0, settings);
     Packet stray = tunnel_.from_client();
     stray.destination = {address, 80};
@@ -134,6 +134,10 @@ TEST_P(VipPackets, OfUnknownTunnelsAreDroppedForAWhileAfterTheVipCame) {
     EXPECT_EQ(up(other).verdict, passed) << "another address";
     tables.vips.put(place, vip(address, false, 1));
     EXPECT_EQ(up(stray).verdict, passed) << "the VIP went away again";
+    layout::vip old = vip(address, true, 1);
+    old.quiet_until = now() - 1;
+    tables.vips.put(place, old);
+    EXPECT_EQ(up(stray).verdict, passed) << "its quiet time is over, another's is not";
     tables.vips.put(place, vip(address, true, 1));
     settings.quiet_until = now() - 1;
     tables.settings.put(0, settings);

@@ -54,7 +54,6 @@ layout::settings settings_of(const Plane::Options& options) {
     layout::settings settings{};
     settings.port_low = options.port_low;
     settings.port_high = middle(options);
-    settings.quiet_ns = static_cast<std::uint64_t>(options.quiet_time.count()) * 1'000'000;
     return settings;
 }
 }  // namespace
@@ -88,7 +87,7 @@ Plane::Plane(const Options& options, Callbacks callbacks, std::unique_ptr<Progra
     : callbacks_(std::move(callbacks)),
       program_(std::move(program)),
       names_(program_->tables()),
-      vips_(program_->tables(), settings_of(options), options.shares),
+      vips_(program_->tables(), settings_of(options), options.shares, options.quiet_time),
       interfaces_(loop_, *program_, callbacks_.warning),
       inventory_(loop_, *program_, names_, vips_, callbacks_.tunnels, options.limits),
       replicas_(loop_, *program_, names_, vips_, interfaces_, inventory_),

@@ -35,7 +35,7 @@ class Plane final : public tunnel::Splicer {
         Inventory::Limits limits;
         // Tunnels over VIPs are told to other nodes, and taken from them: VIPs are held (vips()), or nobody carries them.
         bool shares = false;
-        std::chrono::milliseconds quiet_time{5'000};  // layout::settings::quiet_ns
+        std::chrono::milliseconds quiet_time{5'000};  // Vips::contest()
     };
     // Called on the plane's thread, and must not block for long.
     struct Callbacks {

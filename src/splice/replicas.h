@@ -39,6 +39,7 @@ class Replicas final : public SharedTunnels {
     [[nodiscard]] std::vector<net::IpAddress> vips_here() const override { return vips_.here(); }
     [[nodiscard]] std::vector<net::IpAddress> vips_untold() const override { return vips_.untold(); }
     void told(const net::IpAddress& vip) override { vips_.told(vip); }
+    void miss_node() override { vips_.contest(vips_.here()); }
     void set_part(unsigned part, unsigned parts) override;
     // Called by set_part(), with its thread.
     void watch_part(std::function<void(unsigned part, unsigned parts)> changed) { part_changed_ = std::move(changed); }

@@ -322,6 +322,27 @@ TEST_F(ReplicasTest, AVipIsHereByLeaseAndItsTermsAreCounted) {
     EXPECT_TRUE(alone.find(vip()).here);
 }
 
+TEST_F(ReplicasTest, AVipIsQuietWhenItComesAndWhenAnotherNodeClaimsIt) {
+    const auto quiet = [this] {
+        const auto entry = tables().vips.find(vips_->find(vip()).index).value_or(layout::vip{});
+        EXPECT_GE(tables().settings.find(0)->quiet_until, entry.quiet_until);
+        return entry.quiet_until;
+    };
+    vips_->contest({vip()});
+    EXPECT_EQ(vips_->find(vip()).index, 0U) << "it is not here";
+    vips_->hold(vip(), milliseconds(60'000));
+    const auto first = quiet();
+    vips_->hold(vip(), milliseconds(60'000));
+    EXPECT_EQ(quiet(), first);
+    Vips impatient(tables(), ports(20'000, 29'999), true, milliseconds(1));
+    impatient.hold(vip(), milliseconds(60'000));
+    const auto short_one = quiet();
+    EXPECT_LT(short_one, first);
+    std::this_thread::sleep_for(milliseconds(2));
+    impatient.contest({vip()});
+    EXPECT_GT(quiet(), short_one);
+}
+
 TEST(PortPartTest, PartsDoNotMeet) {
     for (const unsigned parts : {1U, 2U, 3U, 16U}) {
         unsigned last = 9'999;

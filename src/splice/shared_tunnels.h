@@ -56,6 +56,8 @@ class SharedTunnels {
     [[nodiscard]] virtual std::vector<net::IpAddress> vips_here() const = 0;
     [[nodiscard]] virtual std::vector<net::IpAddress> vips_untold() const = 0;
     virtual void told(const net::IpAddress& vip) = 0;
+    // A node that shares VIPs with this one has become silent: it may carry tunnels that it has not told.
+    virtual void miss_node() = 0;
     virtual void set_part(unsigned part, unsigned parts) = 0;  // of the ports towards endpoints
 };
 

@@ -27,8 +27,11 @@ PortPart part_of(std::uint16_t low, std::uint16_t high, unsigned part, unsigned 
     return {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(first + size - 1)};
 }
 
-Vips::Vips(const Tables& tables, const layout::settings& settings, bool on)
-    : tables_(tables), on_(on), settings_(settings) {
+Vips::Vips(const Tables& tables, const layout::settings& settings, bool on, std::chrono::milliseconds quiet_time)
+    : tables_(tables),
+      on_(on),
+      quiet_ns_(static_cast<std::uint64_t>(quiet_time.count()) * 1'000'000),
+      settings_(settings) {
     origin_ = tables_.origin.find(0).value_or(0);
     while (origin_ == 0)
         if (::getrandom(&origin_, sizeof origin_, 0) != sizeof origin_) origin_ = 0;
@@ -86,14 +89,33 @@ void Vips::hold(const net::IpAddress& vip, std::chrono::milliseconds lease) {
             ++entry.term;
             entry.since = now;
             entry.flags |= layout::vip_untold;
-            settings_.quiet_until = now + settings_.quiet_ns;
-            tables_.settings.put(0, settings_);
+            begin_quiet_time(entry, now);
             changed = changed_;
         }
         entry.owned_until = now + static_cast<std::uint64_t>(lease.count()) * 1'000'000;
         tables_.vips.put(index, entry);
     }
     if (changed) changed();
+}
+
+void Vips::begin_quiet_time(layout::vip& vip, std::uint64_t now) {
+    vip.quiet_until = settings_.quiet_until = now + quiet_ns_;
+    tables_.settings.put(0, settings_);
+}
+
+void Vips::contest(const std::vector<net::IpAddress>& vips) {
+    if (!on_) return;
+    const std::lock_guard guard(mutex_);
+    const std::uint64_t now = monotonic_ns();
+    for (const auto& vip : vips) {
+        const auto at = places_.find(vip);
+        if (at == places_.end() || now >= vips_[at->second].owned_until) continue;
+        layout::vip& entry = vips_[at->second];
+        // A tenth of it more or less is not worth two system calls: adverts may come every 10 ms.
+        if (entry.quiet_until > now && entry.quiet_until - now > quiet_ns_ - quiet_ns_ / 10) continue;
+        begin_quiet_time(entry, now);
+        tables_.vips.put(at->second, entry);
+    }
 }
 
 void Vips::leave(const net::IpAddress& vip) {

@@ -24,9 +24,10 @@ PortPart part_of(std::uint16_t low, std::uint16_t high, unsigned part, unsigned 
 // carries its tunnels; a VIP is here by lease, as its address is. Any thread.
 class Vips {
   public:
-    // `settings`: its ports and quiet_ns are kept. off: nothing is shared, tunnels over VIPs are this node's as all
+    // `settings`: its ports are kept. off: nothing is shared, tunnels over VIPs are this node's as all
     // others are.
-    Vips(const Tables& tables, const layout::settings& settings, bool on);
+    Vips(const Tables& tables, const layout::settings& settings, bool on,
+         std::chrono::milliseconds quiet_time = std::chrono::milliseconds(5'000));
 
     [[nodiscard]] bool on() const { return on_; }
     [[nodiscard]] std::uint64_t origin() const { return origin_; }  // names these tables; never 0
@@ -34,6 +35,9 @@ class Vips {
     // The VIP is here, or still here. Before its address is put on an interface.
     void hold(const net::IpAddress& vip, std::chrono::milliseconds lease);
     void leave(const net::IpAddress& vip);  // after the address was taken from the interface
+    // Another node may have tunnels over VIPs that are here, and has not told: for the quiet time, packets of unknown
+    // connections to them are dropped, not refused. A VIP that comes begins so.
+    void contest(const std::vector<net::IpAddress>& vips);
     // Which of the parts of the ports towards endpoints is this node's.
     void set_part(unsigned part, unsigned parts);
     void watch(std::function<void()> changed);  // is called when a VIP came or went, by whoever said so
@@ -60,9 +64,11 @@ class Vips {
   private:
     [[nodiscard]] Place place(std::uint32_t index, const layout::vip& vip) const;
     std::uint32_t make_place(const net::IpAddress& vip);
+    void begin_quiet_time(layout::vip& vip, std::uint64_t now);
 
     const Tables& tables_;
     const bool on_;
+    const std::uint64_t quiet_ns_;
     std::uint64_t origin_ = 0;
     mutable std::mutex mutex_;
     layout::settings settings_;

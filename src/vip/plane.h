@@ -34,6 +34,7 @@ class Plane {
         // As in Router::World; may be empty.
         std::function<void(const std::vector<net::IpAddress>&)> holding, released;
         std::function<void(const net::IpAddress& sender)> heard;
+        std::function<void(const std::vector<net::IpAddress>&)> contested;
     };
     static net::Result<std::unique_ptr<Plane>> open(const Options& options, Callbacks callbacks);
     ~Plane();  // as stop()

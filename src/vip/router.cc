@@ -266,6 +266,7 @@ void Router::receive(const AdvertSocket::Datagram& datagram) {
     if (const auto why = unwanted(advert, datagram.source)) return discard(*why);
     ++counters_.received;
     if (world_.heard) world_.heard(datagram.source);
+    if (world_.contested && machine_.state() == State::active && advert.priority != 0) world_.contested(ips());
     heard_master_ = true;
     early_claims_.clear();
     if (config_->check_addresses && advert.priority != 0) {
@@ -300,6 +301,7 @@ void Router::hear_claim(const Claim& claim, const std::string& interface) {
 
 void Router::report_conflict(const Claim& claim, const std::string& interface) {
     ++counters_.conflicts;
+    if (world_.contested) world_.contested({claim.ip});
     complain("conflict " + claim.ip.text(),
              claim.ip.text() + " is in use on " + interface + ", too: by " + text(claim.mac));
 }

@@ -59,6 +59,8 @@ class Router {
         // be empty, as `heard`: an advert was believed.
         std::function<void(const std::vector<net::IpAddress>&)> holding, released;
         std::function<void(const net::IpAddress& sender)> heard;
+        // Another host claims addresses that are here: it advertises them, or says that they are its own.
+        std::function<void(const std::vector<net::IpAddress>&)> contested;
     };
     // Both outlive it; `config` is that of the plan in force.
     Router(World& world, std::shared_ptr<const catalog::vip::VirtualRouter> config);

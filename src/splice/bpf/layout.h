@@ -124,6 +124,7 @@ struct vip {
     struct address address;
     u64 owned_until; /* CLOCK_MONOTONIC, ns: this node carries the flows of the VIP until then; 0 = it does not */
     u64 since;       /* the same: of the term */
+    u64 quiet_until; /* the same: mid-stream packets to it that nobody knows are dropped, not refused */
     u32 term;        /* counts the times that the VIP came to this node */
     u32 flags;
 };
@@ -279,8 +280,7 @@ struct interface {
 struct settings {
     u16 port_low, port_high; /* source ports for clients whose address is replaced; host order */
     u16 vip_port_low, vip_port_high; /* the same of those whose address becomes a VIP: no other node takes them */
-    u64 quiet_until; /* CLOCK_MONOTONIC, ns: the last VIP that came is still in its quiet time */
-    u64 quiet_ns;    /* for so long after a VIP came are mid-stream packets to it dropped that nobody knows */
+    u64 quiet_until; /* of the VIP with the last one */
 };
 
 enum counter {
@@ -307,7 +307,7 @@ static_assert(sizeof(flow_key) == 40);
 /* With the kernel's own part (48 bytes and a link of 8) an element of `flows` takes 256 bytes, one of `records` 192. */
 static_assert(sizeof(flow_key) + sizeof(flow) <= 256 - 56);
 static_assert(sizeof(u64) + sizeof(record) <= 192 - 56);
-static_assert(sizeof(change) == 112 && sizeof(forgetting) == 48 && sizeof(vip) == 40);
+static_assert(sizeof(change) == 112 && sizeof(forgetting) == 48 && sizeof(vip) == 48);
 }  // namespace hawser::splice::layout
 #endif
 #endif

@@ -47,8 +47,8 @@ static __always_inline int is_cookie(const struct __sk_buff* skb, const struct p
                                    sizeof(struct tcphdr)) == 0;
 }
 
-/* In the middle of a connection to a VIP that came here just now, of which neither the tables nor a socket know: what the
- * node that had the VIP knew may still be on its way. */
+/* In the middle of a connection, of which neither the tables nor a socket know, to a VIP that came here just now, or that
+ * another node claims too: word of it may still be on its way. */
 CHECKED_ONCE int is_stray(struct __sk_buff* skb, const struct packet* p) {
     if (!p || p->key.protocol != IPPROTO_TCP || p->tcp_flags & (tcp_syn | tcp_rst)) return 0;
     u32 zero = 0;
@@ -58,7 +58,7 @@ CHECKED_ONCE int is_stray(struct __sk_buff* skb, const struct packet* p) {
     const u32* place = bpf_map_lookup_elem(&places, &p->key.destination);
     if (!place) return 0;
     const struct vip* v = bpf_map_lookup_elem(&vips, place);
-    if (!is_here(v, now) || now - v->since >= set->quiet_ns) return 0;
+    if (!is_here(v, now) || now >= v->quiet_until) return 0;
     struct bpf_sock* socket = find_socket(skb, p);
     if (!socket) return 1;
     const int stray = socket->state == tcp_listen && !is_cookie(skb, p, socket);
