@@ -128,6 +128,9 @@ void describe_vips(CLI::App& app, RunCommand& run) {
            "after this the kernel takes a VIP away from a process that died (default 3)")
         ->check(CLI::Range(2, 3'600))
         ->type_name("SECONDS");
+    add_seconds(app, "--vip-check", run.vip_check_interval,
+                "a node with VIPs connects to one endpoint every so often; when it reaches none, it gives them away; 0: "
+                "never (default 3)");
 }
 
 void describe_replication(CLI::App& app, RunCommand& run) {

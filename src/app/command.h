@@ -52,6 +52,7 @@ struct RunCommand {
     std::uint16_t splice_port_low = 10'240, splice_port_high = 29'999;
     int vip_real_time_priority = 0;  // SCHED_FIFO; 0 = none
     std::chrono::seconds vip_lifetime{3};
+    std::chrono::milliseconds vip_check_interval{3'000};  // 0: endpoints are not connected to
     std::string replication_key;  // a file; "": tunnels over VIPs are told to no other node
     std::vector<net::SocketAddress> replication_listen;  // empty: port 8112 of all addresses
     std::vector<net::SocketAddress> replication_peers;   // besides those that VRRP knows

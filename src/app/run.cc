@@ -17,6 +17,7 @@
 #include <set>
 
 #include "app/build_plan.h"
+#include "app/endpoint_check.h"
 #include "control/address_watch.h"
 #include "control/admin.h"
 #include "control/api.h"
@@ -54,9 +55,16 @@ std::string why_not_serving(const catalog::Snapshot& snapshot) {
 // The gateway as the control plane sees it; explains what a configuration cannot.
 class GatewayPlane final : public control::Plane {
   public:
-    GatewayPlane(gateway::Gateway& gateway, splice::Plane* kernel, vip::Plane::Options vip_options,
-                 std::shared_ptr<control::Log> log)
-        : gateway_(gateway), kernel_(kernel), vip_options_(vip_options), log_(std::move(log)) {}
+    GatewayPlane(asio::io_context& io, gateway::Gateway& gateway, splice::Plane* kernel, vip::Plane::Options vip_options,
+                 std::chrono::milliseconds check_interval, std::shared_ptr<control::Log> log)
+        : gateway_(gateway),
+          kernel_(kernel),
+          vip_options_(vip_options),
+          log_(std::move(log)),
+          endpoint_check_(io, pace(check_interval), [this](const std::string& why_not) {
+              unreachable_ = why_not;
+              judge();
+          }) {}
 
     catalog::Diagnostics apply(std::shared_ptr<const catalog::Snapshot> snapshot) override {
         catalog::Diagnostics diagnostics;
@@ -80,7 +88,8 @@ class GatewayPlane final : public control::Plane {
                                 "AmbientCapabilities=CAP_NET_BIND_SERVICE) or the sysctl "
                                 "net.ipv4.ip_unprivileged_port_start");
         if (vips_ && !diagnostics.has_errors()) {
-            vips_->set_health(why_not_serving(*gateway_.current()));
+            endpoint_check_.watch(*gateway_.current());
+            judge();
             vips_->apply(plan);
             if (replication_)
                 for (const auto& router : plan->routers)
@@ -117,6 +126,7 @@ class GatewayPlane final : public control::Plane {
         replication_.reset();
     }
     void stop_vips() {
+        endpoint_check_.stop();
         if (vips_) vips_->stop();
         vips_.reset();
     }
@@ -156,6 +166,17 @@ class GatewayPlane final : public control::Plane {
     }
 
   private:
+    static EndpointCheck::Pace pace(std::chrono::milliseconds interval) {
+        EndpointCheck::Pace out;
+        out.interval = interval;
+        return out;
+    }
+    // Whether this node is one to have VIPs.
+    void judge() {
+        if (!vips_) return;
+        std::string why_not = why_not_serving(*gateway_.current());
+        vips_->set_health(why_not.empty() ? unreachable_ : std::move(why_not));
+    }
     // Once there are some: it takes privileges.
     net::Result<void> open_vips(const catalog::Snapshot& snapshot) {
         if (vips_ || !snapshot.vips || snapshot.vips->empty()) return {};
@@ -189,6 +210,8 @@ class GatewayPlane final : public control::Plane {
     std::shared_ptr<control::Log> log_;
     std::unique_ptr<replication::Plane> replication_;  // outlives the VIPs, who call it
     std::unique_ptr<vip::Plane> vips_;
+    EndpointCheck endpoint_check_;
+    std::string unreachable_;  // what that says
 };
 
 // Builds snapshots, and keeps what was allocated for them. Called on one thread at a time.
@@ -327,7 +350,8 @@ class Daemon {
           drain_timer_(io_),
           kernel_(open_splice(command, log_)),
           gateway_(gateway_options(command, kernel_.get()), log_),
-          plane_(gateway_, kernel_.get(), {command.vip_real_time_priority, command.vip_lifetime}, log_),
+          plane_(io_, gateway_, kernel_.get(), {command.vip_real_time_priority, command.vip_lifetime},
+                 command.vip_check_interval, log_),
           builder_(command.configuration, log_),
           sources_(
               io_, [inputs = inputs_of(command.configuration)] { return control::read(inputs); },

@@ -32,9 +32,11 @@ const Channel::Limits patient{std::chrono::seconds(20), std::chrono::seconds(20)
 template <class Done>
 bool run_until(std::vector<net::Loop*> loops, Done done) {
     const auto deadline = net::Clock::now() + std::chrono::seconds(10);
-    while (!done() && net::Clock::now() < deadline)
+    while (!done()) {
+        if (net::Clock::now() >= deadline) return false;
         for (net::Loop* const loop : loops) loop->turn(milliseconds(loops.size() == 1 ? 10 : 0));
-    return done();
+    }
+    return true;
 }
 
 struct Listener {
@@ -528,11 +530,11 @@ TEST_F(ChannelTest, random_bytes_during_the_handshake) {
 // The default action of SIGPIPE ends the process.
 TEST_F(ChannelTest, writing_raises_no_signal) {
     const auto before = std::signal(SIGPIPE, SIG_DFL);
-    a_.channel = Channel::connect(loop_, key_, listener_.address, patient, a_);
+    a_.channel = Channel::connect(other_loop_, key_, listener_.address, patient, a_);
     net::Fd accepted = listener_.accept();
     const net::Fd second(::dup(accepted.get()));
     b_.channel = Channel::accept(loop_, key_, std::move(accepted), patient, b_);
-    ASSERT_TRUE(run([&] { return a_.opened + b_.opened == 2; }));
+    ASSERT_TRUE(run_until({&loop_, &other_loop_}, [&] { return a_.opened + b_.opened == 2; }));
     ::shutdown(second.get(), SHUT_WR);
     b_.channel->send(numbered(1));
     ASSERT_TRUE(run([&] { return !b_.closed.empty(); }));

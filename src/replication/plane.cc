@@ -38,7 +38,7 @@ class Plane::Peers final : private Channel::Owner, private splice::SharedTunnels
           key_(key),
           tunnels_(tunnels),
           callbacks_(callbacks),
-          world_{loop, tunnels, options.most_queued},
+          world_{loop, tunnels, options.most_unapplied},
           random_(static_cast<std::uint32_t>(tunnels.origin())) {}
 
     net::Result<void> listen();

@@ -46,7 +46,7 @@ class Plane {
         std::vector<net::SocketAddress> peers;   // besides those
         unsigned parts = 2;                      // into which the ports towards endpoints are divided, 1..16
         std::string name;                        // of this node, for people
-        std::size_t most_queued = 16 * 1024 * 1024;  // bytes that wait for a peer; beyond, it gets a snapshot later
+        std::uint64_t most_unapplied = 65'536;   // messages under way to a peer; beyond, it gets a snapshot later
         Channel::Limits limits;
         std::chrono::milliseconds heartbeat{1'000}, first_retry{200}, last_retry{5'000};
     };

@@ -45,7 +45,7 @@ void Session::tell_vips() {
 
 template <class News>
 void Session::tell_news(const News& news) {
-    if (too_slow_ || channel_.queued() > world_.most_queued) {
+    if (too_slow_ || lag() >= world_.most_unapplied) {
         too_slow_ = true;
         ++counters_.lost;
         return;
@@ -68,7 +68,7 @@ void Session::send_snapshot() {
 }
 
 void Session::read_on() {
-    if (!snapshot_runs_ || reads_ || channel_.queued() > Channel::low_water) return;
+    if (!snapshot_runs_ || reads_ || channel_.queued() > Channel::low_water || lag() > world_.most_unapplied / 2) return;
     reads_ = true;
     world_.tunnels.read(reading_, [&loop = world_.loop, alive = alive_](auto piece, auto rest) {
         loop.post([alive, piece = std::move(piece), rest = std::move(rest)] {
@@ -86,8 +86,9 @@ void Session::read_on() {
     });
 }
 
-void Session::drained() {
-    if (too_slow_) {
+// The other has caught up with some of it.
+void Session::go_on() {
+    if (too_slow_ && lag() <= world_.most_unapplied / 2) {
         too_slow_ = false;
         send_snapshot();
     }
@@ -109,6 +110,7 @@ bool Session::take(Message message) {
         acknowledged_ = done->count;
         while (!marks_.empty() && marks_.front().first <= acknowledged_) marks_.pop_front();
         settle_vips();
+        go_on();
         return true;
     } else if (std::holds_alternative<SnapshotBegin>(message)) {
         hear_now();

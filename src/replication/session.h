@@ -21,7 +21,7 @@ class Session {
     struct World {
         net::Loop& loop;
         splice::SharedTunnels& tunnels;
-        std::size_t most_queued;  // bytes
+        std::uint64_t most_unapplied;  // messages that the other has not applied yet: its memory is bounded by ours
     };
     // `channel` is open, and outlives it. The other has said `hello`.
     Session(World& world, Channel& channel, Hello hello);
@@ -37,7 +37,7 @@ class Session {
     void tell_vips();
     void say(const Hello& hello) { send(hello); }
     void send_snapshot();  // unless one is under way, which is then followed by another
-    void drained();
+    void drained() { go_on(); }
     void beat();  // every so often: what was applied, and a sign of life
 
     [[nodiscard]] const Hello& other() const { return hello_; }
@@ -56,6 +56,7 @@ class Session {
     template <class News>
     void tell_news(const News& news);
     void read_on();
+    void go_on();
     void hear_now();
     void applied(std::uint64_t messages, const splice::SharedTunnels::Answer& answer);
     void settle_vips();

@@ -24,6 +24,11 @@ inline constexpr int ip_protocol = 112;
 inline constexpr std::size_t password_size = 8;
 inline constexpr std::size_t most_addresses = 255;
 
+// An active router of ours that leaves (priority 0, version 3) says this as its interval. It sends no more adverts, so the
+// field has no other meaning; a backup of ours takes it for the unit of its Skew_Time, and has the addresses within 10 ms,
+// whatever the interval was. Others go by the interval that they knew (RFC 9568 section 6.4.2).
+constexpr std::chrono::milliseconds leaving_interval{10};
+
 struct Advert {
     std::uint8_t version = 3;
     std::uint8_t id = 0;        // VRID

@@ -278,7 +278,7 @@ void Router::receive(const AdvertSocket::Datagram& datagram) {
         std::sort(ours.begin(), ours.end());
         if (theirs != ours) complain("addresses", datagram.source.text() + " advertises other addresses than ours");
     }
-    if (config_->version == 3 && advert.interval != config_->advert_interval)
+    if (config_->version == 3 && advert.priority != 0 && advert.interval != config_->advert_interval)
         complain("interval", datagram.source.text() + " advertises every " + std::to_string(advert.interval.count()) +
                                  " ms, we every " + std::to_string(config_->advert_interval.count()));
     if (advert.priority == 255 && config_->priority == 255)
@@ -351,14 +351,13 @@ Bytes Router::message(std::uint8_t priority, const net::IpAddress& destination) 
     advert.id = config_->id;
     advert.priority = priority;
     advert.interval = config_->advert_interval;
+    if (priority == 0 && advert.version == 3) advert.interval = std::min(advert.interval, leaving_interval);
     for (const auto& address : config_->addresses) advert.addresses.push_back(address.ip);
     advert.has_password = config_->version == 2 && !config_->password.empty();
     advert.password = password_of(config_->password);
     return encode(advert, source_, destination,
                   config_->pseudo_header_checksum ? Coverage::pseudo_header_too : Coverage::message);
 }
-
-Bytes Router::leave_message() const { return message(0, group()); }
 
 void Router::send(std::uint8_t priority) {
     if (!socket_) return;

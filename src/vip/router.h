@@ -89,8 +89,6 @@ class Router {
     [[nodiscard]] State state() const { return machine_.state(); }
     [[nodiscard]] std::uint8_t priority() const { return machine_.priority(); }
     [[nodiscard]] Status status() const;
-    // The advert that says that this node leaves, as it would be sent now: for whoever has to say so in our stead.
-    [[nodiscard]] Bytes leave_message() const;
 
   private:
     [[nodiscard]] VirtualRouter::Settings settings() const;

@@ -45,9 +45,11 @@ std::string_view keepalived_name(State state) {
     return "?";
 }
 
-Duration VirtualRouter::skew() const {
+Duration VirtualRouter::skew() const { return skew(master_interval_); }
+
+Duration VirtualRouter::skew(Duration interval) const {
     // RFC 3768 §6.1 counts seconds, whatever the interval.
-    const Duration unit = settings_.version == 2 ? Duration{1'000'000} : master_interval_;
+    const Duration unit = settings_.version == 2 ? Duration{1'000'000} : interval;
     return unit * (256 - priority_) / 256;
 }
 
@@ -174,7 +176,8 @@ void VirtualRouter::follow(TimePoint now, const Advert& heard, const net::IpAddr
 
 void VirtualRouter::hear_as_backup(TimePoint now, const Advert& heard, const net::IpAddress& sender) {
     if (heard.priority == 0) {  // V-14
-        timer_ = now + skew();
+        // One of ours says with it how short the wait may be (leaving_interval).
+        timer_ = now + skew(std::min<Duration>(master_interval_, std::max<Duration>(heard.interval, leaving_interval)));
         return;
     }
     if (heard.priority >= priority_ || !preempts()) {  // V-15

@@ -84,6 +84,7 @@ class VirtualRouter {
     [[nodiscard]] std::optional<TimePoint> deadline() const;
     // Of RFC 9568 §6.1, from the interval in force (in version 3 the active router's).
     [[nodiscard]] Duration skew() const;
+    [[nodiscard]] Duration skew(Duration interval) const;
     [[nodiscard]] Duration down_interval() const;
     // Of the last one that was believed; until then unspecified.
     [[nodiscard]] const net::IpAddress& master() const { return master_; }

@@ -122,6 +122,19 @@ TEST_F(VirtualRouterTest, V14_WhenTheActiveOneLeavesTheSkewIsLeft) {
     EXPECT_EQ(left(), Duration{609'375});
 }
 
+TEST_F(VirtualRouterTest, V14_OneOfOursThatLeavesShortensTheSkew) {
+    backup();
+    hear(0, "192.168.0.101", leaving_interval);
+    EXPECT_EQ(left(), Duration{6'093});
+    backup();
+    hear(0, "192.168.0.101", seconds(40));
+    EXPECT_EQ(left(), Duration{609'375}) << "never a longer one";
+    settings_.version = 2;
+    backup();
+    hear(0, "192.168.0.101", leaving_interval);
+    EXPECT_EQ(left(), Duration{609'375}) << "it has no such field";
+}
+
 TEST_F(VirtualRouterTest, V15_AnAdvertOfAtLeastOurPrioritySetsTheTimerAnew) {
     for (const int priority : {100, 101, 255}) {
         backup();
