@@ -8,13 +8,14 @@ JOBS ?= $(shell nproc)
 PYTHON ?= /usr/bin/python3
 export HAWSER_BIN_DIR ?= $(CURDIR)/$(BUILD)/bin
 
-.PHONY: help build deps test-deps demo test unit e2e asan tsan fuzz bench bench-splice bench-vip lab lab-down format clean
+.PHONY: help build deps test-deps demo test unit e2e asan tsan fuzz bench bench-splice bench-vip lab failover lab-down format clean
 
 help:
 	@echo 'make build  release build: build/bin/hawser and build/bin/hawser-im'
 	@echo 'make demo   a chat through hawser on loopback: no root, no cluster'
 	@echo 'make test   unit, differential, end-to-end and browser tests (root: network namespaces)'
-	@echo 'make lab    the site in network namespaces, to try by hand; make lab-down removes it'
+	@echo 'make lab    a failover to watch, then the site in network namespaces to try by hand (root); make lab-down removes it'
+	@echo 'make failover  the first half of that: clients talk, their node is cut off and comes back'
 	@echo 'make asan | tsan | fuzz   sanitizer and fuzzing runs'
 	@echo 'make bench  hawser beside nginx and HAProxy; writes bench/results/relay.md'
 	@echo 'make bench-vip  failover times of a VIP, beside keepalived; writes bench/results/vip.md'
@@ -50,11 +51,11 @@ e2e: build-tests
 	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin tests/run python
 
 # What bytes from the network and from files meet, and what threads share; MODULES names others (control app im).
-asan: MODULES ?= net catalog balance manifest nginx keepalived http1 http_rules tunnel gateway splice vip
+asan: MODULES ?= net catalog balance manifest nginx keepalived http1 http_rules tunnel gateway splice replication vip
 asan: test-deps
 	@tests/sanitized address,undefined build-asan $(MODULES)
 
-tsan: MODULES ?= net balance tunnel gateway
+tsan: MODULES ?= net balance tunnel gateway replication
 tsan: test-deps
 	@tests/sanitized thread build-tsan $(MODULES)
 
@@ -71,9 +72,13 @@ bench-vip: build-tests
 bench-splice: build-tests
 	@HAWSER_BIN_DIR=$(CURDIR)/build-tests/bin bench/splice $(ARGS)
 
-lab: build
+lab: test-deps build
+	@tests/lab/failover
 	@tests/lab/lab up --site
 	@tests/lab/lab status
+
+failover: test-deps build
+	@tests/lab/failover $(ARGS)
 
 lab-down:
 	@tests/lab/lab down

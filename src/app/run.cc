@@ -196,6 +196,9 @@ class GatewayPlane final : public control::Plane {
             callbacks.contested = [kernel = kernel_](const std::vector<net::IpAddress>& vips) {
                 kernel->vips().contest(vips);
             };
+            callbacks.knows_all_of = [replication = replication_.get()](const net::IpAddress& node) {
+                return replication->has_all_of(node);
+            };
             callbacks.heard = [replication = replication_.get()](const net::IpAddress& node) { replication->meet(node); };
         }
         auto opened = vip::Plane::open(vip_options_, std::move(callbacks));

@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -29,14 +30,12 @@ net::Result<void> AddressWatch::open() {
     return {};
 }
 
-// What a message says is not read: any of them, and a lost one (ENOBUFS) too, means "look at the interfaces".
+// What a message says is not read further: any that is news, and a lost one (ENOBUFS) too, means "look at the interfaces".
 void AddressWatch::wait() {
     netlink_.async_wait(
         boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code failed) {
             if (failed) return;
-            std::array<char, 8192> waste{};
-            while (::recv(netlink_.native_handle(), waste.data(), waste.size(), 0) > 0 || errno == ENOBUFS) {
-            }
+            if (!is_news()) return wait();
             // Addresses come in bursts (an interface that goes up; VRRP taking over several).
             timer_.expires_after(std::chrono::milliseconds(50));
             timer_.async_wait([this](boost::system::error_code replaced) {
@@ -44,6 +43,20 @@ void AddressWatch::wait() {
             });
             wait();
         });
+}
+
+bool AddressWatch::is_news() {
+    std::array<char, 8192> buffer{};
+    bool news = false;
+    for (;;) {
+        const ssize_t size = ::recv(netlink_.native_handle(), buffer.data(), buffer.size(), 0);
+        if (size < 0 && errno != ENOBUFS) return news;
+        news = news || size < 0 ||
+               !net::only_refreshes({buffer.data(), static_cast<std::size_t>(size)},
+                                    [this](std::uint32_t, const net::IpAddress& ip) {
+                                        return std::find(addresses_.begin(), addresses_.end(), ip) != addresses_.end();
+                                    });
+    }
 }
 
 void AddressWatch::look() {

@@ -22,6 +22,7 @@ class AddressWatch {
 
   private:
     void wait();
+    bool is_news();
     void look();
 
     std::function<void()> on_change_;

@@ -38,7 +38,7 @@ class Plane::Peers final : private Channel::Owner, private splice::SharedTunnels
           key_(key),
           tunnels_(tunnels),
           callbacks_(callbacks),
-          world_{loop, tunnels, options.most_unapplied},
+          world_{loop, tunnels, [this] { publish(); }, options.most_unapplied},
           random_(static_cast<std::uint32_t>(tunnels.origin())) {}
 
     net::Result<void> listen();
@@ -46,6 +46,7 @@ class Plane::Peers final : private Channel::Owner, private splice::SharedTunnels
     void meet(const net::SocketAddress& address);
     [[nodiscard]] Status status() const;
     [[nodiscard]] bool has_said_everything() const;
+    [[nodiscard]] bool has_all_of(const net::IpAddress& ip) const;  // any thread
     void end();  // no session after it
     splice::SharedTunnels::Listener& listener() { return *this; }
 
@@ -88,6 +89,7 @@ class Plane::Peers final : private Channel::Owner, private splice::SharedTunnels
     void retry(Peer& peer);
     void lose(Peer& peer, const std::string& why);
     void drop(Channel& channel);
+    void publish();
     [[nodiscard]] Peer* peer_of(const Channel& channel);
     [[nodiscard]] bool is_reached(const Peer& peer) const;  // by another address, or it is this node
     [[nodiscard]] Peer* peer_at(const net::IpAddress& ip);
@@ -109,7 +111,30 @@ class Plane::Peers final : private Channel::Owner, private splice::SharedTunnels
     std::uint64_t refused_ = 0;
     net::TimePoint refused_said_, beaten_;
     bool ending_ = false;
+    mutable std::mutex mutex_;  // of what follows
+    std::map<net::IpAddress, bool> has_all_;  // of nodes that are connected
 };
+
+// For other threads.
+void Plane::Peers::publish() {
+    std::map<net::IpAddress, bool> now;
+    for (const auto& peer : peers_) {
+        if (!peer->session) continue;
+        now[peer->address.ip] = peer->session->has_all();
+        now[peer->session->channel().peer().ip] = peer->session->has_all();
+    }
+    const std::lock_guard guard(mutex_);
+    has_all_ = std::move(now);
+}
+
+bool Plane::Peers::has_all_of(const net::IpAddress& ip) const {
+    const std::lock_guard guard(mutex_);
+    if (ip.is_link_local())
+        return !has_all_.empty() &&
+               std::all_of(has_all_.begin(), has_all_.end(), [](const auto& each) { return each.second; });
+    const auto at = has_all_.find(ip);
+    return at != has_all_.end() && at->second;
+}
 
 // ---- connections ----
 
@@ -304,6 +329,7 @@ void Plane::Peers::greet(Channel& channel, const Hello& hello) {
         log(true, hello.name + " divides its ports into " + std::to_string(hello.parts) + " parts, this node into " +
                       std::to_string(options_.parts) + ": their tunnels may meet (--replication-nodes)");
     choose_part();
+    publish();
     peer->session->begin();
 }
 
@@ -355,6 +381,7 @@ void Plane::Peers::lose(Peer& peer, const std::string& why) {
     peer.counters.not_carried += counters.not_carried;
     Channel& channel = peer.session->channel();
     peer.session.reset();
+    publish();
     peer.why_not = why;
     peer.since = std::chrono::system_clock::now();
     retry(peer);
@@ -523,6 +550,8 @@ void Plane::meet(const net::IpAddress& node) {
     const std::uint16_t port = thread_->options.listen.empty() ? 0 : thread_->options.listen.front().port;
     thread_->loop.post([this, node, port] { thread_->peers.meet({node, port}); });
 }
+
+bool Plane::has_all_of(const net::IpAddress& node) const { return thread_->peers.has_all_of(node); }
 
 Status Plane::status() {
     Status out;

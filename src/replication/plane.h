@@ -62,6 +62,9 @@ class Plane {
 
     // Any thread: another node of our VIPs is there. May be called very often.
     void meet(const net::IpAddress& node);
+    // Any thread: whether that node is connected, and this one has heard of all its tunnels. A link-local address stands
+    // for all nodes.
+    [[nodiscard]] bool has_all_of(const net::IpAddress& node) const;
     [[nodiscard]] Status status();          // any thread, not after stop()
     void stop();                            // what was said until now is sent, for a moment at most
 

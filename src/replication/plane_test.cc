@@ -121,7 +121,10 @@ TEST_F(PlaneTest, WhoJoinsGetsEverythingAndForgetsWhatIsNoMore) {
     b_.tunnels.put(tunnel(1, 5'000));  // has ended meanwhile
     b_.tunnels.put(tunnel(2, 1, "192.168.0.151"));
     connect();
-    EXPECT_TRUE(soon([&] { return b_.tunnels.known().size() == 1'001; }));
+    EXPECT_TRUE(soon([&] { return b_.plane->has_all_of(a_.address.ip); }));
+    EXPECT_EQ(b_.tunnels.known().size(), 1'001U);
+    EXPECT_FALSE(b_.plane->has_all_of(ip("127.0.0.77")));
+    EXPECT_TRUE(b_.plane->has_all_of(ip("fe80::1"))) << "of all that there are";
     EXPECT_FALSE(b_.tunnels.known().contains({1, 5'000}));
     EXPECT_TRUE(b_.tunnels.known().contains({2, 1})) << "of a VIP that the other has not";
 }

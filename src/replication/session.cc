@@ -152,15 +152,17 @@ void Session::hear_now() {
     if (waiting_messages_ == 0) return;
     waiting_.mentioned = mentioned_;
     const std::uint64_t count = std::exchange(waiting_messages_, 0);
-    world_.tunnels.hear(std::exchange(waiting_, {}), [&loop = world_.loop, alive = alive_, count](auto answer) {
-        loop.post([alive, count, answer = std::move(answer)] {
-            if (*alive != nullptr) (*alive)->applied(count, answer);
+    const bool all = waiting_.complete_for.has_value();
+    world_.tunnels.hear(std::exchange(waiting_, {}), [&loop = world_.loop, alive = alive_, count, all](auto answer) {
+        loop.post([alive, count, all, answer = std::move(answer)] {
+            if (*alive != nullptr) (*alive)->applied(count, answer, all);
         });
     });
 }
 
-void Session::applied(std::uint64_t messages, const splice::SharedTunnels::Answer& answer) {
+void Session::applied(std::uint64_t messages, const splice::SharedTunnels::Answer& answer, bool all) {
     applied_ += messages;
+    if (all && !std::exchange(has_all_, true)) world_.has_all_of_one();
     counters_.not_carried += answer.refused;
     for (const auto& gone : answer.gone) tell(gone);
     beat();

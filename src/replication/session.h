@@ -21,6 +21,7 @@ class Session {
     struct World {
         net::Loop& loop;
         splice::SharedTunnels& tunnels;
+        std::function<void()> has_all_of_one;  // a session has_all() now
         std::uint64_t most_unapplied;  // messages that the other has not applied yet: its memory is bounded by ours
     };
     // `channel` is open, and outlives it. The other has said `hello`.
@@ -42,6 +43,8 @@ class Session {
 
     [[nodiscard]] const Hello& other() const { return hello_; }
     [[nodiscard]] Channel& channel() const { return channel_; }
+    // Its snapshot is in our tables.
+    [[nodiscard]] bool has_all() const { return has_all_; }
     [[nodiscard]] bool in_step() const { return snapshot_end_ != 0 && acknowledged_ >= snapshot_end_; }
     [[nodiscard]] std::uint64_t lag() const { return sent_ - acknowledged_; }
     [[nodiscard]] std::chrono::milliseconds lag_time() const;
@@ -58,7 +61,7 @@ class Session {
     void read_on();
     void go_on();
     void hear_now();
-    void applied(std::uint64_t messages, const splice::SharedTunnels::Answer& answer);
+    void applied(std::uint64_t messages, const splice::SharedTunnels::Answer& answer, bool all);
     void settle_vips();
 
     World& world_;
@@ -78,6 +81,7 @@ class Session {
     splice::SharedTunnels::Heard waiting_;
     std::uint64_t waiting_messages_ = 0;
     bool hears_soon_ = false;
+    bool has_all_ = false;
     std::shared_ptr<boost::unordered_flat_set<std::uint64_t>> mentioned_;  // while it sends a snapshot
     std::set<net::IpAddress> snapshot_vips_;  // that it had when that began, and of which we had nothing to tell
     Counters counters_;

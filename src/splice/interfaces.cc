@@ -71,11 +71,19 @@ net::Result<void> Interfaces::open() {
 }
 
 void Interfaces::on_events(std::uint32_t) {
-    // What a message says is not read: any of them, and a lost one (ENOBUFS) too, means "look".
-    std::array<char, 16384> waste{};
-    while (::recv(netlink_.get(), waste.data(), waste.size(), 0) > 0 || errno == ENOBUFS) {
+    // What a message says is not read further: any that is news, and a lost one (ENOBUFS) too, means "look".
+    std::array<char, 16384> buffer{};
+    bool news = false;
+    for (;;) {
+        const ssize_t size = ::recv(netlink_.get(), buffer.data(), buffer.size(), 0);
+        if (size < 0 && errno != ENOBUFS) break;
+        news = news || size < 0 ||
+               !net::only_refreshes({buffer.data(), static_cast<std::size_t>(size)},
+                                    [this](std::uint32_t index, const net::IpAddress& ip) {
+                                        return placed_.contains({index, ip});
+                                    });
     }
-    if (!is_set()) loop_.timers().set(*this, loop_.now() + settle);
+    if (news && !is_set()) loop_.timers().set(*this, loop_.now() + settle);
 }
 
 void Interfaces::serve_node(bool yes) {
@@ -121,6 +129,7 @@ net::Result<std::map<std::uint32_t, Interfaces::Interface>> Interfaces::read() {
         made.forwards_v6 = forwards("ipv6", made.name);
     }
     std::set<net::IpAddress> all;
+    std::set<std::pair<std::uint32_t, net::IpAddress>> placed;
     for (auto* object = nl_cache_get_first(addresses.get()); object != nullptr;
          object = nl_cache_get_next(object)) {
         auto* entry = reinterpret_cast<rtnl_addr*>(object);
@@ -128,6 +137,7 @@ net::Result<std::map<std::uint32_t, Interfaces::Interface>> Interfaces::read() {
         if (local == nullptr) continue;
         const net::IpAddress ip = address_of(local);
         all.insert(ip);
+        placed.insert({static_cast<std::uint32_t>(rtnl_addr_get_ifindex(entry)), ip});
         const auto at = out.find(static_cast<std::uint32_t>(rtnl_addr_get_ifindex(entry)));
         if (at == out.end() || ip.is_link_local() || (rtnl_addr_get_flags(entry) & IFA_F_SECONDARY) != 0)
             continue;
@@ -137,6 +147,7 @@ net::Result<std::map<std::uint32_t, Interfaces::Interface>> Interfaces::read() {
         const bool is_host = nl_addr_get_prefixlen(local) == (ip.is_v4() ? 32U : 128U);
         if (is_first || !is_host) primary = is_first || !is_host ? to_table(ip) : primary;
     }
+    placed_ = std::move(placed);
     const std::lock_guard guard(mutex_);
     addresses_ = std::move(all);
     return out;

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/address.h"
@@ -61,6 +62,7 @@ class Interfaces : private net::EventHandler, private net::Timer {
     net::Fd netlink_;
     bool serves_node_ = false;
     std::set<std::string> complained_;
+    std::set<std::pair<std::uint32_t, net::IpAddress>> placed_;  // addresses, with the interface's index
     mutable std::mutex mutex_;
     std::map<std::uint32_t, Interface> interfaces_;
     std::set<net::IpAddress> addresses_;

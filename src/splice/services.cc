@@ -461,6 +461,11 @@ void Services::write_addresses(const catalog::Snapshot& snapshot) {
     std::vector<net::IpAddress> want;
     for (const net::IpAddress& ip : snapshot.node_addresses)
         if (!ip.is_loopback()) want.push_back(ip);
+    // A VIP is one whether it is here or not: nodePorts at it are served from the first packet on.
+    if (snapshot.vips)
+        for (const auto& router : snapshot.vips->routers)
+            for (const auto* list : {&router.addresses, &router.excluded})
+                for (const auto& address : *list) want.push_back(address.ip);
     std::sort(want.begin(), want.end());
     want.erase(std::unique(want.begin(), want.end()), want.end());
     for (const net::IpAddress& ip : want)

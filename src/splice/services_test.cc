@@ -96,6 +96,16 @@ TEST_P(ServicesTest, WhatIsRemovedVanishes) {
     EXPECT_EQ(tables().node_addresses.size(), 4U) << "the node stays";
 }
 
+TEST_P(ServicesTest, NodePortsAreServedAtAVipWhetherItIsHereOrNot) {
+    auto plan = std::make_shared<catalog::vip::Plan>();
+    plan->routers.emplace_back().addresses.emplace_back().ip = external_ip();
+    auto snapshot = std::make_shared<catalog::Snapshot>();
+    snapshot->vips = plan;
+    snapshot->frontends = {frontend(FrontendKind::node_port, any(), 30'100, group({pod(3)}))};
+    services_->apply(snapshot);
+    EXPECT_EQ(reached({client(2), 5}, {external_ip(), 30'100}).ip, pod(3));
+}
+
 TEST_P(ServicesTest, AnAddressThatGoesFromOneServiceToAnotherIsServedAllTheTime) {
     const Frontend before = frontend(FrontendKind::external_ip, external_ip(), 80, group({pod(3)}));
     Frontend after = frontend(FrontendKind::external_ip, external_ip(), 80,
@@ -273,12 +283,12 @@ TEST_P(ServicesTest, AUdpServiceThatLosesAnEndpointIsToldAboutAndTheEndpointIsGo
 }
 
 TEST_P(ServicesTest, LoadsOfGoneEndpointsAreForgottenAndCountedAnewWhenTheyReturn) {
-    const auto of = [this](std::vector<net::IpAddress> pods) {
+    const auto of = [](std::vector<net::IpAddress> pods) {
         return frontend(FrontendKind::external_ip, external_ip(), 80,
                         group(std::move(pods), Scheduler::least_connected));
     };
     const auto& loads = node_->tables().loads;
-    const auto key = [this](unsigned n) { return name_key(endpoint_name(group({pod(n)})->endpoints[0])); };
+    const auto key = [](unsigned n) { return name_key(endpoint_name(group({pod(n)})->endpoints[0])); };
     apply({of({pod(3), pod(4), pod(5)})});
     loads.put(key(4), 1);  // a tunnel is still there
     apply({of({pod(5)})});

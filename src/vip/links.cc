@@ -70,39 +70,11 @@ const Link* Links::find(const std::string& name) const {
     return at == links_.end() ? nullptr : &at->second;
 }
 
-// An address that is there already: its lifetime was refreshed, which happens to our own VIPs all the time.
-bool Links::tells_nothing_new(const char* message, std::size_t size) const {
-    for (std::size_t at = 0; at + sizeof(nlmsghdr) <= size;) {
-        nlmsghdr header;
-        std::memcpy(&header, message + at, sizeof header);
-        if (header.nlmsg_len < sizeof header || header.nlmsg_len > size - at) return false;
-        if (header.nlmsg_type != RTM_NEWADDR || header.nlmsg_len < NLMSG_LENGTH(sizeof(ifaddrmsg))) return false;
-        ifaddrmsg about;
-        std::memcpy(&about, message + at + NLMSG_HDRLEN, sizeof about);
-        bool known = false;
-        for (std::size_t next = at + NLMSG_SPACE(sizeof about); next + sizeof(rtattr) <= at + header.nlmsg_len;) {
-            rtattr attribute;
-            std::memcpy(&attribute, message + next, sizeof attribute);
-            if (attribute.rta_len < sizeof attribute || attribute.rta_len > at + header.nlmsg_len - next) return false;
-            const std::size_t length = attribute.rta_len - RTA_LENGTH(0);
-            // IPv4: IFA_LOCAL is ours where there is a peer. IPv6 has IFA_ADDRESS only.
-            if (attribute.rta_type == (about.ifa_family == AF_INET ? IFA_LOCAL : IFA_ADDRESS) &&
-                (length == 4 || length == 16)) {
-                std::array<std::uint8_t, 16> bytes{};
-                std::memcpy(bytes.data(), message + next + RTA_LENGTH(0), length);
-                const auto ip = length == 16 ? net::IpAddress::v6(bytes)
-                                             : net::IpAddress::v4(std::uint32_t{bytes[0]} << 24 | bytes[1] << 16 |
-                                                                  bytes[2] << 8 | bytes[3]);
-                for (const auto& [name, link] : links_)
-                    if (link.index == about.ifa_index)
-                        known = std::find(link.addresses.begin(), link.addresses.end(), ip) != link.addresses.end();
-            }
-            next += RTA_ALIGN(attribute.rta_len);
-        }
-        if (!known) return false;
-        at += NLMSG_ALIGN(header.nlmsg_len);
-    }
-    return true;
+bool Links::has(std::uint32_t index, const net::IpAddress& ip) const {
+    return std::any_of(links_.begin(), links_.end(), [&](const auto& each) {
+        const auto& addresses = each.second.addresses;
+        return each.second.index == index && std::find(addresses.begin(), addresses.end(), ip) != addresses.end();
+    });
 }
 
 void Links::on_events(std::uint32_t) {
@@ -112,7 +84,9 @@ void Links::on_events(std::uint32_t) {
         const ssize_t size = ::recv(netlink_.get(), buffer.data(), buffer.size(), 0);
         if (size < 0 && errno == EINTR) continue;
         if (size < 0 && errno != ENOBUFS) break;
-        look = look || size < 0 || !tells_nothing_new(buffer.data(), static_cast<std::size_t>(size));
+        look = look || size < 0 ||
+               !net::only_refreshes({buffer.data(), static_cast<std::size_t>(size)},
+                                    [this](std::uint32_t index, const net::IpAddress& ip) { return has(index, ip); });
     }
     if (!look) return;
     auto now = read();

@@ -40,7 +40,7 @@ class Links : private net::EventHandler {
 
   private:
     void on_events(std::uint32_t events) override;
-    [[nodiscard]] bool tells_nothing_new(const char* message, std::size_t size) const;
+    [[nodiscard]] bool has(std::uint32_t index, const net::IpAddress& ip) const;
 
     net::Loop& loop_;
     std::function<void()> changed_;

@@ -136,7 +136,7 @@ Plane::Plane(const Options& options, Callbacks callbacks)
                  if (const auto& command = router.config().notify.lower_priority_heard; !command.empty())
                      run(command, {});
              },
-             callbacks_.holding, callbacks_.released, callbacks_.heard, callbacks_.contested},
+             callbacks_.holding, callbacks_.released, callbacks_.heard, callbacks_.contested, callbacks_.knows_all_of, std::chrono::milliseconds(5'000)},
       why_not_healthy_("it has not begun to") {}
 
 net::Result<std::unique_ptr<Plane>> Plane::open(const Options& options, Callbacks callbacks) {

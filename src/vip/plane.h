@@ -35,6 +35,7 @@ class Plane {
         std::function<void(const std::vector<net::IpAddress>&)> holding, released;
         std::function<void(const net::IpAddress& sender)> heard;
         std::function<void(const std::vector<net::IpAddress>&)> contested;
+        std::function<bool(const net::IpAddress& active)> knows_all_of;
     };
     static net::Result<std::unique_ptr<Plane>> open(const Options& options, Callbacks callbacks);
     ~Plane();  // as stop()

@@ -283,7 +283,16 @@ void Router::receive(const AdvertSocket::Datagram& datagram) {
                                  " ms, we every " + std::to_string(config_->advert_interval.count()));
     if (advert.priority == 255 && config_->priority == 255)
         complain("owner", datagram.source.text() + " says that it is the owner, too");
-    perform(machine_.hear(now(), advert, datagram.source));
+    perform(machine_.hear(now(), advert, datagram.source, advert.priority != 0 && waits_for(datagram.source)));
+}
+
+bool Router::waits_for(const net::IpAddress& active) {
+    if (!world_.knows_all_of || machine_.state() != State::backup || world_.knows_all_of(active)) {
+        waits_since_.reset();
+        return false;
+    }
+    if (!waits_since_) waits_since_ = now();
+    return now() - *waits_since_ < world_.patience;
 }
 
 void Router::hear_claim(const Claim& claim, const std::string& interface) {

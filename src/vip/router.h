@@ -61,6 +61,10 @@ class Router {
         std::function<void(const net::IpAddress& sender)> heard;
         // Another host claims addresses that are here: it advertises them, or says that they are its own.
         std::function<void(const std::vector<net::IpAddress>&)> contested;
+        // Whether this node knows everything that an active router with a lower priority does; until then it is left
+        // its VIPs, for `patience` at most. May be empty: it does.
+        std::function<bool(const net::IpAddress& active)> knows_all_of;
+        std::chrono::milliseconds patience{5'000};
     };
     // Both outlive it; `config` is that of the plan in force.
     Router(World& world, std::shared_ptr<const catalog::vip::VirtualRouter> config);
@@ -103,6 +107,7 @@ class Router {
     std::string bind_to_interface();  // "" or what is missing
     void look_for_faults(TimePoint now);
     void receive(const AdvertSocket::Datagram& datagram);
+    bool waits_for(const net::IpAddress& active);
     std::optional<Discarded> unwanted(const Advert& advert, const net::IpAddress& sender) const;
     const catalog::vip::UnicastPeer* peer(const net::IpAddress& ip) const;
     void perform(const Actions& actions);
@@ -137,6 +142,7 @@ class Router {
     // Who claimed our addresses while no active router was heard: one that nobody speaks VRRP for.
     std::map<net::IpAddress, Mac> early_claims_;
     bool heard_master_ = false;
+    std::optional<TimePoint> waits_since_;  // World::knows_all_of
     std::map<std::string, TimePoint> complained_;
     std::chrono::system_clock::time_point since_;
     Status::Counters counters_;

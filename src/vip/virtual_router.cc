@@ -174,13 +174,13 @@ void VirtualRouter::follow(TimePoint now, const Advert& heard, const net::IpAddr
     timer_ = now + down_interval();
 }
 
-void VirtualRouter::hear_as_backup(TimePoint now, const Advert& heard, const net::IpAddress& sender) {
+void VirtualRouter::hear_as_backup(TimePoint now, const Advert& heard, const net::IpAddress& sender, bool waits) {
     if (heard.priority == 0) {  // V-14
         // One of ours says with it how short the wait may be (leaving_interval).
         timer_ = now + skew(std::min<Duration>(master_interval_, std::max<Duration>(heard.interval, leaving_interval)));
         return;
     }
-    if (heard.priority >= priority_ || !preempts()) {  // V-15
+    if (heard.priority >= priority_ || !preempts() || (waits && !is_owner())) {  // V-15
         preempt_from_.reset();
         follow(now, heard, sender);
         return;
@@ -221,10 +221,10 @@ void VirtualRouter::hear_as_active(TimePoint now, const Advert& heard, const net
     follow(now, heard, sender);
 }
 
-Actions VirtualRouter::hear(TimePoint now, const Advert& heard, const net::IpAddress& sender) {
+Actions VirtualRouter::hear(TimePoint now, const Advert& heard, const net::IpAddress& sender, bool waits) {
     Actions out;
     if (state_ == State::backup)
-        hear_as_backup(now, heard, sender);
+        hear_as_backup(now, heard, sender, waits);
     else if (state_ == State::active)
         hear_as_active(now, heard, sender, out);
     return out;

@@ -68,7 +68,8 @@ class VirtualRouter {
     Actions set_fault(TimePoint now, bool is_at_fault);
     // Base priority and what is tracked, together; an owner keeps its 255. Clamped to 1..254.
     void set_priority(TimePoint now, int priority);
-    Actions hear(TimePoint now, const Advert& advert, const net::IpAddress& sender);
+    // waits: the sender keeps what it has for the moment, whatever our priority.
+    Actions hear(TimePoint now, const Advert& advert, const net::IpAddress& sender, bool waits = false);
     // The deadline() has come.
     Actions on_time(TimePoint now);
     // Others shall be active, if there are any: an active router leaves as at its end, and is a backup from then on. An
@@ -98,7 +99,7 @@ class VirtualRouter {
     void go_backup(TimePoint now, Actions& out);
     void leave(TimePoint now, State to, Actions& out);
     void follow(TimePoint now, const Advert& advert, const net::IpAddress& sender);
-    void hear_as_backup(TimePoint now, const Advert& advert, const net::IpAddress& sender);
+    void hear_as_backup(TimePoint now, const Advert& advert, const net::IpAddress& sender, bool waits);
     void hear_as_active(TimePoint now, const Advert& advert, const net::IpAddress& sender, Actions& out);
     void answer_lower_priority(TimePoint now, Actions& out);
 

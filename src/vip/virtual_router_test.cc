@@ -160,6 +160,19 @@ TEST_F(VirtualRouterTest, V15_WithoutPreemptALowerPriorityIsFollowedToo) {
     EXPECT_EQ(left(), down_of_100);
 }
 
+TEST_F(VirtualRouterTest, V16_ALowerPriorityIsFollowedWhileWeWait) {
+    VirtualRouter& router = backup();
+    const auto hear_waiting = [&](bool waits) {
+        return text(router.hear(now_, Advert{.priority = 50, .addresses = {}}, ip("192.168.0.101"), waits));
+    };
+    now_ += seconds(3);
+    EXPECT_EQ(hear_waiting(true), "");
+    EXPECT_EQ(left(), down_of_100);
+    now_ += seconds(3);
+    EXPECT_EQ(hear_waiting(false), "");
+    EXPECT_EQ(left(), down_of_100 - seconds(3)) << "the timer goes on";
+}
+
 TEST_F(VirtualRouterTest, V16_WithPreemptALowerPriorityIsNotHeard) {
     backup();
     now_ += seconds(3);

@@ -293,6 +293,12 @@ class Crowd:
         return {"states": collections.Counter(t.state for t in self.tunnels.values()), "errors": len(self.errors),
                 "waiting": waiting}
 
+    def do_glance(self):
+        """What a view of it shows; outage: of this phase, with the silence that lasts."""
+        quiet = 0.0 if self.last_any is None else time.monotonic() - self.last_any
+        return {"open": sum(t.state == "open" for t in self.tunnels.values()), "errors": len(self.errors),
+                "heard": sum(phase["heard"] for phase in self.phases) + self.phase.heard, "outage": max(self.phase.outage, quiet)}
+
     def hears(self, tunnel):
         """Whether it is to hear messages."""
         return bool(tunnel.kind.pauses[1 - self.side]) and (self.awake or not tunnel.kind.silent)

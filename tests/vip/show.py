@@ -15,6 +15,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 if __name__ == "__main__":
@@ -23,7 +24,7 @@ if __name__ == "__main__":
 import network
 import routers
 import site_programs as site
-from crowd import KINDS
+from crowd import KINDS, TICK
 from routers import VIP
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -91,10 +92,12 @@ class Crowd:
             raise AssertionError(self.process.log.read_text()) from None
         self.connection.settimeout(30)
         self.lines = self.connection.makefile("rb")
+        self.one_at_a_time = threading.Lock()  # a view asks, too
 
     def ask(self, do, **more):
-        self.connection.sendall(json.dumps({"do": do, **more}).encode() + b"\n")
-        line = self.lines.readline()
+        with self.one_at_a_time:
+            self.connection.sendall(json.dumps({"do": do, **more}).encode() + b"\n")
+            line = self.lines.readline()
         assert line, f"crowd.py of the {self.side} has ended:\n{self.process.log.read_text()[-3000:]}"
         return json.loads(line)
 
@@ -398,18 +401,26 @@ def notable(words):
     return "\n".join(line for line in words.splitlines() if " tunnel open " not in line and " tunnel close " not in line)
 
 
-def run(lab, directory, advert=0.1, tunnels=1000, warm=False, how="cut", talk=4.0, replication=True):
+def run(lab, directory, advert=0.1, tunnels=1000, warm=False, how="cut", talk=4.0, replication=True, before=2.0, tell=None):
     """how: the node that has the VIP is cut off ("cut"), is asked to leave ("leave"), or nothing happens to it ("stay").
+    talk, before: seconds of talk in each part, and at most in the first. tell(show, phase) is called when a phase begins.
     Returns what was measured, in seconds; raises AssertionError when a tunnel suffers."""
     show = Show(lab, directory, advert, replication)
     facts = {"advert": advert, "tunnels": tunnels, "how": how, "tables": "warm" if warm else "cold", "talks_after": {}}
+    tell = tell or (lambda show, phase: None)
+
+    def begin(phase):
+        crowd.phase(phase)
+        tell(show, phase)
+
     with show.on_stage():
         crowd = show.tunnels
+        tell(show, "open")
         facts["opened"], facts["spliced"] = show.fill(tunnels)
-        crowd.phase("before")
-        facts["talks_after"]["before"] = show.talk_on(time.monotonic(), min(talk, 2.0))
+        begin("before")
+        facts["talks_after"]["before"] = show.talk_on(time.monotonic(), min(talk, before))
 
-        crowd.phase("away")
+        begin("away")
         began = time.monotonic()
         if how == "cut":
             show.cut("a")
@@ -421,13 +432,13 @@ def run(lab, directory, advert=0.1, tunnels=1000, warm=False, how="cut", talk=4.
             show.settle("b")
             show.wait_carried("b")
 
-            crowd.phase("return")
+            begin("return")
             show.come_back("a", warm or how == "leave")
             show.settle("a")
             facts["talks_after"]["return"] = show.talk_on(time.monotonic(), talk)
             show.wait_carried("a", 10)
 
-        crowd.phase("end")
+        begin("end")
         heard, said = crowd.finish()
         show.wait_empty()
     facts["udp"] = heard["udp"]
@@ -443,6 +454,12 @@ def run(lab, directory, advert=0.1, tunnels=1000, warm=False, how="cut", talk=4.
                 "messages": phase["heard"] + other["heard"],
                 "cores": {"clients": round(phase["cpu"], 3), "pods": round(other["cpu"], 3)}}
     return facts
+
+
+def beyond_its_pause(phase):
+    """The longest silence of a tunnel in a phase, less what it is silent anyway."""
+    pause = {kind: max(KINDS[kind].pauses) if KINDS[kind].protocol == "udp" else KINDS[kind].pauses[1] for kind in KINDS}
+    return max((seconds - pause[kind] * TICK for kind, seconds in phase["silences"].items()), default=0.0)
 
 
 def table(facts):
