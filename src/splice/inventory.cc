@@ -276,8 +276,9 @@ void Inventory::end_soon(const layout::flow_key& client, std::uint64_t id, tunne
 }
 
 // A tunnel that came with its VIP, and of which no packet has been here since: perhaps another node believes to have
-// the VIP, and both ends believe that node. Then this one has no word in it.
-bool Inventory::has_been_met(const FlowPair& pair) const {
+// the VIP, and both ends believe that node. That it is silent here says nothing then.
+bool Inventory::is_heard_of(const FlowPair& pair, std::optional<tunnel::CloseReason> reason) const {
+    if (reason != tunnel::CloseReason::timed_out && reason != tunnel::CloseReason::idle) return true;
     if (pair.client.vip == 0) return true;
     const std::uint32_t term = vips_.find(pair.client.vip).term;
     return pair.client.term == term || pair.client.heard_in == term || pair.endpoint.heard_in == term;
@@ -294,7 +295,7 @@ void Inventory::end(const FlowPair& pair, std::uint64_t id, tunnel::CloseReason 
     killed.client = pair.client_key;
     killed.state = layout::state_killed;
     program_.change(killed);
-    if (tcp && has_been_met(pair)) {
+    if (tcp && is_heard_of(pair, reason)) {
         send_reset(pair.client_key, pair.client, pair.endpoint);
         send_reset(pair.endpoint_key, pair.endpoint, pair.client);
     }
@@ -321,7 +322,7 @@ void Inventory::finish(const FlowPair& pair, std::uint64_t id, const layout::rec
         else if ((record.flags & layout::record_by_endpoint) != 0 || reset_by_endpoint)
             t.closed_by = tunnel::Side::endpoint;
     }
-    if (sharing_.ended && !is_elsewhere(pair.client) && has_been_met(pair)) sharing_.ended(pair, id, record);
+    if (sharing_.ended && !is_elsewhere(pair.client) && is_heard_of(pair, reason)) sharing_.ended(pair, id, record);
     Tail tail = tail_of(id);
     tables_.records.erase(id);
     if (tail.home != nullptr)

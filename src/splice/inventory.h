@@ -150,7 +150,7 @@ class Inventory : private net::EventHandler, private net::Timer {
     void begin_sweep();
     bool go_on_with_sweep();  // a piece; false: it is done
     void send_probes();
-    [[nodiscard]] bool has_been_met(const FlowPair& pair) const;
+    [[nodiscard]] bool is_heard_of(const FlowPair& pair, std::optional<tunnel::CloseReason> reason) const;
     void finish_unheard();
     [[nodiscard]] bool is_elsewhere(const layout::flow& flow) const { return flow.vip != 0 && !vips_.find(flow.vip).here; }
     void finish_if_lonely(std::uint64_t id, const layout::record& record);

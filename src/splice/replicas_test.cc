@@ -195,9 +195,17 @@ TEST_F(ReplicasTest, ATunnelOfWhichNothingWasHeardIsEndedInSilence) {
     const Carried one = foreign(1);
     hear(one);
     vips_->hold(vip(), milliseconds(60'000));
-    ASSERT_TRUE(inventory_->kill(flow_of(one)->id));
+    inventory_->end_soon(make_key(one.client, one.frontend, one.protocol), flow_of(one)->id,
+                         tunnel::CloseReason::timed_out, std::nullopt);
     loop_.turn(milliseconds(0));
+    EXPECT_EQ(closed_.size(), 1U);
     EXPECT_TRUE(ears_.gone.empty());
+    // One who is asked to end it does.
+    const Carried two = foreign(2, 40'002);
+    hear(two);
+    ASSERT_TRUE(inventory_->kill(flow_of(two)->id));
+    loop_.turn(milliseconds(0));
+    EXPECT_EQ(ears_.gone.size(), 1U);
 }
 
 TEST_F(ReplicasTest, ATunnelThatThisNodeCarriesKeepsIts4TupleAndOneThatWaitsGivesItUp) {

@@ -26,7 +26,8 @@ def endpoint(lab):
 
 
 def elements(lab, table):
-    done = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", lab.bpffs("a") / "v1" / table], capture_output=True, text=True, check=True)
+    [pinned] = lab.bpffs("a").glob(f"v*/{table}")
+    done = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", pinned], capture_output=True, text=True, check=True)
     return len(json.loads(done.stdout))
 
 
@@ -71,17 +72,17 @@ def test_a_hundred_thousand_tunnels_and_connections_leave_the_tables_empty(lab, 
          "ports": [{"name": "p", "port": PORT}], "endpoints": [{"addresses": [lab.address("a1")]}]}]}))
     hawser = cluster.start("a", options=["--log-level", "warning", "--splice-ports", "1100-29999"])
     spliced = 0
-    for number in range(ROUNDS):
+    for _ in range(ROUNDS):
         idle_round(lab, hawser, spliced)
         spliced += ROUND
-        if number == ROUNDS // 2:
-            halfway = resident(hawser)
-    connections = 0
+    connections = halfway = 0
     while connections < L4_CONNECTIONS:
         done = lab.run("client", [BENCH, "load", "handshake", f"192.168.0.100:{NODE_PORT}", "-c", 64, "--seconds", 4, "--warmup", 0], timeout=60)
         report = json.loads(done.stdout.splitlines()[-1])
         assert not report["errors"], report
         connections += report["messages"]
+        # What waits for stray segments has its usual size by now.
+        halfway = halfway or (connections > L4_CONNECTIONS / 2 and resident(hawser))
     visits.wait(lambda: elements(lab, "records") == 0 and elements(lab, "flows") == 0, 40, "empty tables")
     assert hawser.metric("hawser_tunnels_active") == 0
     assert [hawser.metric(f'hawser_splice_tunnels_active{{kind="{kind}"}}') for kind in ("upgrade", "tcp", "udp")] == [0, 0, 0]
