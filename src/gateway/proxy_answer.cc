@@ -165,11 +165,8 @@ bool ProxyExchange::send_down(std::string_view payload, bool last) {
     }
     std::array<std::string_view, 4> parts{down_, {head.data(), head_size}, payload, tail};
     std::array<iovec, 4> vectors{};
-    std::size_t total = 0;
-    for (std::size_t i = 0; i < parts.size(); ++i) {
+    for (std::size_t i = 0; i < parts.size(); ++i)
         vectors[i] = {const_cast<char*>(parts[i].data()), parts[i].size()};
-        total += parts[i].size();
-    }
     std::size_t sent = 0;
     if (connection_.socket_->writable()) {
         const ssize_t n = connection_.socket_->write(std::span<const iovec>(vectors));

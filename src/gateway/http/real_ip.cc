@@ -2,7 +2,6 @@
 #include "gateway/http/real_ip.h"
 
 #include <algorithm>
-#include <ranges>
 #include <string_view>
 
 namespace hawser::gateway {
@@ -55,9 +54,9 @@ void apply_real_ip(const catalog::http::RealIp& settings, Exchange& x) {
         if (const auto value = x.request.fields.find(settings.header)) walk_back(settings, *value, x.client);
         return;
     }
-    for (const http1::Field& field : fields | std::views::reverse) {
-        if (!http1::same_name(field.name, settings.header)) continue;
-        if (!walk_back(settings, field.value, x.client)) return;
+    for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
+        if (!http1::same_name(field->name, settings.header)) continue;
+        if (!walk_back(settings, field->value, x.client)) return;
     }
 }
 
