@@ -110,7 +110,7 @@ def errors(crowd):
 
 # ---- the show
 
-@pytest.mark.parametrize("advert, warm", [(0.1, True), (0.01, False)], ids=["100 ms, warm", "10 ms, cold"])
+@pytest.mark.parametrize("advert, warm", [(0.1, True), (0.02, False)], ids=["100 ms, warm", "20 ms, cold"])
 def test_a_thousand_tunnels_outlive_their_node_and_its_return(lab, tmp_path, advert, warm):
     facts = show.run(lab, tmp_path, advert=advert, warm=warm, talk=3.0)
     print(show.table(facts))
