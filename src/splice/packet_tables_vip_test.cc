@@ -104,6 +104,51 @@ TEST_P(VipPackets, WhatDoesNotFitTogetherIsNotLearned) {
     EXPECT_EQ(up_flow().sequence_end, tunnel_.up.sequence_end);
 }
 
+// More than half of the sequence numbers, which are compared modulo 2^32.
+TEST_P(VipPackets, ThreeGigabytesThatWereSaidElsewhereAreLearnedToo) {
+    put(true);
+    constexpr std::uint32_t said = 3'000'000'000;
+    Packet there = tunnel_.from_client(), back = tunnel_.from_endpoint();
+    there.sequence += said;
+    back.acknowledgment = there.sequence + 5 + tunnel_.up.sequence_delta;
+    up(there);
+    down(back);
+    ASSERT_EQ(up_flow().term, 7U);
+    EXPECT_EQ(up_flow().sequence_end, tunnel_.up.sequence_end + said + 5);
+    // And it is heard from then on: it is not idle.
+    const auto before = up_flow().last_data;
+    there.sequence += 5;
+    up(there);
+    EXPECT_GT(up_flow().last_data, before);
+    EXPECT_EQ(up_flow().sequence_end, tunnel_.up.sequence_end + said + 10);
+}
+
+TEST_P(VipPackets, WhatIsRepeatedAsTheFirstThingIsNoRoundOfTheNumbers) {
+    put(true);
+    Packet there = tunnel_.from_client(), back = tunnel_.from_endpoint();
+    there.sequence -= 100;
+    up(there);
+    back.acknowledgment = there.sequence + 5 + tunnel_.up.sequence_delta;
+    down(back);
+    ASSERT_EQ(up_flow().term, 7U);
+    EXPECT_EQ(up_flow().sequence_end, tunnel_.up.sequence_end);
+}
+
+TEST_P(VipPackets, OfUdpTellThatTheTunnelTalksHere) {
+    tunnel_.up.flags |= layout::flow_l4;
+    tunnel_.up.idle_seconds = 60;
+    tunnel_.up.vip = place;
+    tunnel_.up.last_seen = now();
+    node_->tables().vips.put(place, vip(tunnel_.frontend.ip, true, 7));
+    const auto key = make_key(tunnel_.client, tunnel_.frontend, IPPROTO_UDP);
+    node_->tables().flows.put(key, tunnel_.up);
+    Packet datagram = tunnel_.from_client();
+    datagram.protocol = IPPROTO_UDP;
+    datagram.options.clear();
+    ASSERT_EQ(up(datagram).verdict, redirected);
+    EXPECT_EQ(flow(key).heard_in, 7U);
+}
+
 TEST_P(VipPackets, ATunnelOfThisTermIsNotLearnedAnew) {
     put(true, 7, 7);
     up(tunnel_.from_client());

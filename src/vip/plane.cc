@@ -328,7 +328,6 @@ void Plane::router_changed(Router& router, State from, State to) {
     if (to == State::fault)
         for (const auto& fault : router.status().faults) line += ", " + fault;
     callbacks_.log(to == State::fault ? Severity::warning : Severity::info, line);
-    if (callbacks_.changed) callbacks_.changed(config.name, from, to);
     notify("INSTANCE", config.name, config.notify, to, router.priority());
 }
 

@@ -30,7 +30,6 @@ class Plane {
     struct Callbacks {
         // Called on the plane's thread.
         std::function<void(Severity, const std::string& line)> log;
-        std::function<void(const std::string& router, State from, State to)> changed;  // may be empty
         // As in Router::World; may be empty.
         std::function<void(const std::vector<net::IpAddress>&)> holding, released;
         std::function<void(const net::IpAddress& sender)> heard;

@@ -40,6 +40,8 @@ CHECKED_ONCE int is_acknowledgeable(const struct flow* f, u8 protocol, u32 numbe
 
 /* How far behind a number may be that tells anything: a blind attacker seldom guesses one of two such numbers. */
 enum { near = 1 << 20 };
+/* How much may be on its way between two segments, one of each side, from which a tunnel is learned. */
+enum { under_way = 1 << 24 };
 
 /* Whether a segment's acknowledgement and window are to be believed; `step`: how far it goes beyond the highest. */
 static __always_inline int believes_acknowledgment(const struct packet* p, const struct flow* f, u32 step) {
@@ -163,6 +165,17 @@ static __always_inline void remember_tsval(const struct packet* p, struct flow* 
     if (p->has_tsval && (f->tsval == 0 || after(p->tsval, f->tsval))) f->tsval = p->tsval;
 }
 
+/* Up to `end` has come, as was learned. What was said elsewhere may be more than half of the numbers; what is only a
+ * little behind was repeated. */
+static __always_inline void learn_end(struct flow* f, u32 end) {
+    for (int tries = 0; tries < 2; ++tries) {
+        const u64 before = f->sequence_end;
+        const u32 rest = end - (u32)before;
+        if (-rest <= under_way) return;
+        if (__sync_val_compare_and_swap(&f->sequence_end, before, before + rest) == before) return;
+    }
+}
+
 /* The first segments that are seen of a tunnel which another node has carried until now. What that node had seen is not
  * known here, so that two of them, one of each side, have to fit together: either acknowledges what the other says. */
 CHECKED_ONCE int learn(const struct packet* p, struct flow* f, u32 term) {
@@ -174,10 +187,9 @@ CHECKED_ONCE int learn(const struct packet* p, struct flow* f, u32 term) {
     f->window = (u32)p->window << (f->window_scale & 15);
     f->heard_in = term;
     if (back->heard_in != term) return 0;
-    const u32 under_way = 1 << 24;
     if (back->heard_end - acknowledged_of(f) > under_way || f->heard_end - acknowledged_of(back) > under_way) return 0;
-    see_end(f, f->heard_end);
-    see_end(back, back->heard_end);
+    learn_end(f, f->heard_end);
+    learn_end(back, back->heard_end);
     f->term = back->term = term;
     return 0;
 }
@@ -187,6 +199,8 @@ static __always_inline void account(struct __sk_buff* skb, const struct packet* 
     __sync_fetch_and_add(&f->packets, 1);
     if (p->key.protocol == IPPROTO_UDP) {
         f->last_data = now;
+        const struct vip* v = f->vip ? vip_of(f) : 0;
+        if (v) f->heard_in = v->term;
         __sync_fetch_and_add(&f->bytes, p->payload);
         __sync_fetch_and_add(&f->sequence_end, p->payload);
         return;
