@@ -268,6 +268,13 @@ std::string fault(const Configuration& c) {
     return "";
 }
 
+std::string fault(const RunCommand& run) {
+    for (const auto& address : run.replication_listen)
+        if (address.port == 0 || address.port != run.replication_listen.front().port)
+            return "--replication-listen: all of one port, at which other nodes look for this one";
+    return "";
+}
+
 int usage_error(const CLI::App& app, const std::string& why) {
     std::cerr << "hawser " << app.get_name() << ": " << why << "\nRun with --help for more information.\n";
     return exit_code::bad_usage;
@@ -336,7 +343,8 @@ std::variant<Command, int> parse_command_line(int argc, const char* const* argv)
     if (*get_app) return Command(std::move(get));
     if (*kill_app) return Command(std::move(kill));
     if (*reload_app) return Command(reload);
-    const auto why = fault(*run_app ? run.configuration : check.configuration);
+    auto why = fault(*run_app ? run.configuration : check.configuration);
+    if (*run_app && why.empty()) why = fault(run);
     if (!why.empty()) return usage_error(*run_app ? *run_app : *check_app, why);
     if (*run_app) return Command(std::move(run));
     return Command(std::move(check));

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "catalog/build_fixture_test.h"
+#include "net/testing_directory.h"
 
 namespace hawser::catalog {
 namespace {
@@ -130,8 +131,8 @@ TEST(Allocation, gives_both_families_their_addresses_S_20) {
 }
 
 TEST(Allocation, survives_in_a_file_and_reports_a_damaged_one) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "hawser-allocation-XXXXXX").string();
-    const std::filesystem::path directory = mkdtemp(pattern.data());
+    const net::testing::TemporaryDirectory kept("allocation");
+    const std::filesystem::path directory = kept.path();
     const std::string path = directory / "allocations.json";
     EXPECT_EQ(load_allocations(path)->text(), Allocations{}.text());
     Site site;
@@ -143,7 +144,6 @@ TEST(Allocation, survives_in_a_file_and_reports_a_damaged_one) {
         EXPECT_TRUE(load_allocations(path).has_error()) << text;
     }
     EXPECT_TRUE(save_allocations(directory / "no/such/dir", site.allocations).has_error());
-    std::filesystem::remove_all(directory);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "net/testing_directory.h"
 #include "control/log.h"
 #include "control/plane.h"
 
@@ -41,33 +42,7 @@ class FakePlane final : public Plane {
     std::shared_ptr<const catalog::Snapshot> current_;
 };
 
-// Removed with all in it.
-class TemporaryDirectory {
-  public:
-    TemporaryDirectory() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "hawser-test-XXXXXX").string();
-        path_ = ::mkdtemp(pattern.data());
-    }
-    ~TemporaryDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-    void write(const std::string& name, std::string_view text) const {
-        std::filesystem::create_directories((path_ / name).parent_path());
-        std::ofstream(path_ / name) << text;
-    }
-    [[nodiscard]] std::string read(const std::string& name) const {
-        std::ifstream file(path_ / name);
-        return {std::istreambuf_iterator<char>(file), {}};
-    }
-
-  private:
-    std::filesystem::path path_;
-};
+using net::testing::TemporaryDirectory;
 
 // Turns the loop until the condition holds; false when it did not within ten seconds.
 inline bool run_until(boost::asio::io_context& io, const std::function<bool()>& condition,

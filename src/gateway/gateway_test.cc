@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "gateway/testing_gateway.h"
+#include "net/testing_directory.h"
 
 namespace hawser::gateway::testing {
 namespace {
@@ -20,16 +21,6 @@ std::string text_of(const std::filesystem::path& path) {
     out << file.rdbuf();
     return out.str();
 }
-
-class Directory {
-  public:
-    Directory() {
-        std::string name = ::testing::TempDir() + "/hawser-gateway-XXXXXX";
-        path = ::mkdtemp(name.data());
-    }
-    ~Directory() { std::filesystem::remove_all(path); }
-    std::filesystem::path path;
-};
 
 TEST(Gateway, serves_the_next_request_of_a_live_connection_by_the_new_rules) {
     Site site(2);
@@ -212,10 +203,10 @@ TEST(Gateway, logs_no_line_breaks_of_a_client) {
 }
 
 TEST(AccessLogs, write_a_line_for_each_request_and_for_the_end_of_a_tunnel) {
-    Directory directory;
+    const net::testing::TemporaryDirectory directory("gateway");
     Backend backend;
     Site site(2);
-    const std::string log = (directory.path / "sub" / "access.log").string();
+    const std::string log = (directory.path() / "sub" / "access.log").string();
     site.use(
         "log_format f '$request_method $status $body_bytes_sent $http_x \"$upstream_addr\" $request_time';\n"
         "server { listen 127.0.0.1:1; access_log " +
@@ -244,8 +235,8 @@ TEST(AccessLogs, write_a_line_for_each_request_and_for_the_end_of_a_tunnel) {
 }
 
 TEST(AccessLogs, go_into_the_new_file_after_reopening) {
-    Directory directory;
-    const auto log = directory.path / "access.log";
+    const net::testing::TemporaryDirectory directory("gateway");
+    const auto log = directory.path() / "access.log";
     Site site;
     site.use("log_format f $status; server { listen 127.0.0.1:1; access_log " + log.string() +
              " f; location / { return 204; } }");
@@ -253,11 +244,11 @@ TEST(AccessLogs, go_into_the_new_file_after_reopening) {
     client.send(ask);
     client.read_until("\r\n\r\n");
     EXPECT_TRUE(eventually([&] { return text_of(log) == "204\n"; }));
-    std::filesystem::rename(log, directory.path / "old");
+    std::filesystem::rename(log, directory.path() / "old");
     site.gateway->reopen_logs();
     client.send(ask + ask);
     EXPECT_TRUE(eventually([&] { return text_of(log) == "204\n204\n"; }));
-    EXPECT_EQ(text_of(directory.path / "old"), "204\n");
+    EXPECT_EQ(text_of(directory.path() / "old"), "204\n");
 }
 
 }  // namespace

@@ -30,6 +30,7 @@
 #include "splice/address.h"
 #include "splice/names.h"
 #include "splice/program.h"
+#include "net/testing_directory.h"
 
 namespace hawser::splice::testing {
 
@@ -229,8 +230,6 @@ inline constexpr std::uint32_t summed_by_device = 1 << 2;
 // are known.
 class Node {
   public:
-    static constexpr const char* directory_pattern = "/tmp/hawser-packets-XXXXXX";
-
     // Null where the kernel or the privileges do not allow it: `why` says so.
     static std::unique_ptr<Node> make(std::string& why) {
         std::unique_ptr<Node> out(new Node);
@@ -239,16 +238,14 @@ class Node {
     }
     ~Node() {
         program_.reset();
-        if (directory_.empty()) return;
-        ::umount(directory_.c_str());
-        ::rmdir(directory_.c_str());
+        if (mounted_) ::umount(directory_.path().c_str());
     }
     Program& program() { return *program_; }
     const Tables& tables() { return program_->tables(); }
     // Empty tables. (Loading a program takes half a second: the verifier.)
     void reset() {
         if (!program_) {
-            auto loaded = Program::load({directory_ + "/t", 4096});
+            auto loaded = Program::load({directory_.path() / "t", 4096});
             if (!loaded) throw std::runtime_error(loaded.error().text());
             program_ = std::move(*loaded);
         }
@@ -360,11 +357,9 @@ class Node {
         // The sysfs of this namespace: names of interfaces are looked up there.
         ::umount2("/sys", MNT_DETACH);
         if (::mount("sysfs", "/sys", "sysfs", 0, nullptr) != 0) return "mounting sysfs is forbidden";
-        std::string pattern = directory_pattern;
-        if (::mkdtemp(pattern.data()) == nullptr) return "no temporary directory";
-        directory_ = pattern;
-        if (::mount("bpf", directory_.c_str(), "bpf", 0, nullptr) != 0)
+        if (::mount("bpf", directory_.path().c_str(), "bpf", 0, nullptr) != 0)
             return "mounting a bpffs is forbidden";
+        mounted_ = true;
         bool good = command("ip link set lo up");
         for (const std::string side : {"client0 1", "pod0 2"}) {
             const std::string name = side.substr(0, side.find(' ')), n = side.substr(side.find(' ') + 1);
@@ -392,7 +387,8 @@ class Node {
         return "";
     }
 
-    std::string directory_;
+    net::testing::TemporaryDirectory directory_{"packets"};
+    bool mounted_ = false;
     std::unique_ptr<Program> program_;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sources/keepalived/preprocess.h"
+#include "net/testing_directory.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -112,11 +113,8 @@ TEST(Sequences, have_bounds) {
 class Includes : public testing::Test {
   protected:
     Includes() {
-        std::string name = testing::TempDir() + "keepalived.XXXXXX";
-        directory_ = ::mkdtemp(name.data());
         std::filesystem::create_directories(directory_ + "/d");
     }
-    ~Includes() override { std::filesystem::remove_all(directory_); }
 
     void write(const std::string& name, const std::string& text) const {
         std::ofstream(directory_ + "/" + name) << text;
@@ -131,7 +129,8 @@ class Includes : public testing::Test {
         return text;
     }
 
-    std::string directory_;
+    net::testing::TemporaryDirectory kept_{"keepalived"};
+    std::string directory_ = kept_.path();
 };
 
 TEST_F(Includes, start_at_the_directory_of_the_file_that_has_them) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sources/manifest/manifest.h"
+#include "net/testing_directory.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -501,12 +502,6 @@ TEST(Yaml, bounds_alias_bombs_and_deep_nesting_and_size) {
 
 class Files : public testing::Test {
   protected:
-    Files() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "hawser-manifest-XXXXXX").string();
-        directory_ = mkdtemp(pattern.data());
-    }
-    ~Files() override { std::filesystem::remove_all(directory_); }
-
     void write(const std::string& name, const std::string& text) {
         std::filesystem::create_directories((directory_ / name).parent_path());
         std::ofstream(directory_ / name) << text;
@@ -517,7 +512,8 @@ class Files : public testing::Test {
         load(paths, options, out.objects, out.diagnostics);
         return out;
     }
-    std::filesystem::path directory_;
+    net::testing::TemporaryDirectory kept_{"manifest"};
+    std::filesystem::path directory_ = kept_.path();
 };
 
 std::string named_service(const std::string& name) {
